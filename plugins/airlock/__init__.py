@@ -1,0 +1,1 @@
+"""Airlock: model life cycles as Airflow DAGs."""

@@ -1,0 +1,147 @@
+"""The contract between Airlock and a place where models run.
+
+An adapter drives one runtime. Every call is safe to repeat, handles are plain JSON, and names are
+derived from ids in the registry, so that a task which was killed at any line finds again what it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from airlock.snapshots.manifest import Manifest
+from airlock.snapshots.store import ArtifactStore
+from airlock.spec import Mode, Resources
+
+Handle = dict[str, Any]
+"""What an adapter needs to find a deployment again: plain JSON, always with its ``name``."""
+
+JobHandle = dict[str, Any]
+"""What an adapter needs to find a job again: plain JSON, always with its ``name``."""
+
+DeploymentState = Literal["starting", "ready", "failed", "gone"]
+JobState = Literal["running", "succeeded", "failed", "gone"]
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """What adapters need from Airlock's configuration.
+
+    :param store: where the files of snapshots are.
+    :param workspace: a folder of this machine for kinds that run on it.
+    :param host_source: the folder of the ``airlock-host`` project.
+    """
+
+    store: ArtifactStore
+    workspace: Path
+    host_source: Path
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether a runtime can take work now, and if not, why."""
+
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where applications connect: ``kind`` is ``rest`` (``url`` is the base address)."""
+
+    kind: Literal["rest"]
+    url: str
+
+
+@dataclass(frozen=True)
+class DeploymentPlan:
+    """One snapshot to be put on one runtime.
+
+    :param name: the deployment's id in the registry; deploying the same name and digest again adopts it.
+    :param labels: service, stage, snapshot and passage, stamped on whatever is created.
+    """
+
+    name: str
+    digest: str
+    manifest: Manifest
+    mode: Mode
+    resources: Resources
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Status:
+    """A deployment's state; ``message`` says why it failed, with the last lines of its log."""
+
+    state: DeploymentState
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the host inside a runtime.
+
+    :param name: deterministic; submitting the same name again finds the first one.
+    :param command: ``batch`` or ``check``: the host's sub-command.
+    :param arguments: the host's job file, without ``model`` and ``result``, which the adapter fills in.
+    :param deployment: handle of the deployment whose snapshot and environment run the job; ``None``
+        runs it in the checks environment, where no code of a model is present.
+    """
+
+    name: str
+    command: Literal["batch", "check"]
+    arguments: Mapping[str, Any]
+    deployment: Handle | None = None
+    resources: Resources = field(default_factory=Resources)
+    timeout_seconds: float = 3600.0
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job's state; ``result`` is the host's result file once it succeeded."""
+
+    state: JobState
+    message: str = ""
+    exit_code: int | None = None
+    result: dict[str, Any] | None = None
+
+
+class Adapter(Protocol):
+    """What every kind of runtime can do. One contract test suite runs against all of them."""
+
+    def check(self) -> Health:
+        """Say whether the runtime can take work now."""
+
+    def deploy(self, plan: DeploymentPlan) -> Handle:
+        """Begin to put a snapshot on the runtime and return at once.
+
+        :raises Conflict: the name is taken by another digest.
+        :raises IntegrityError: the snapshot's files are not the recorded bytes.
+        :raises AdapterError: the runtime cannot be reached or refuses.
+        """
+
+    def status(self, handle: Handle) -> Status:
+        """Look at a deployment."""
+
+    def endpoints(self, handle: Handle) -> Sequence[Endpoint]:
+        """Where a ready ``online`` deployment listens; empty for ``batch``."""
+
+    def undeploy(self, handle: Handle) -> None:
+        """Take a deployment away, with its jobs; what is gone already is well."""
+
+    def submit(self, job: Job) -> JobHandle:
+        """Begin a job and return at once."""
+
+    def job_status(self, handle: JobHandle) -> JobStatus:
+        """Look at a job."""
+
+    def cancel(self, handle: JobHandle) -> None:
+        """End a job; one that has ended already is well."""
+
+    def logs(self, handle: Handle | JobHandle, *, lines: int = 50) -> str:
+        """The last lines of a deployment's or a job's log."""
+
+    def list(self) -> Sequence[Handle]:
+        """Every deployment that Airlock put on this runtime and that is still there."""
