@@ -1,0 +1,50 @@
+"""What people write: life cycles, services, runtimes, policies, roles and model descriptions."""
+
+from airlock.spec import checks
+from airlock.spec.base import Spec
+from airlock.spec.checks import Check, CheckKind, Contract, Delta, Latency, Limit, Performance, Smoke
+from airlock.spec.digest import canonical_json, digest, file_digest, short
+from airlock.spec.lifecycle import Lifecycle, Stage
+from airlock.spec.metrics import METRICS, Metric
+from airlock.spec.model import ModelDescription
+from airlock.spec.names import Mode
+from airlock.spec.policy import Approval, Policy, Roles
+from airlock.spec.runtime import LocalOptions, RuntimeSpec
+from airlock.spec.schema import Field, FieldType
+from airlock.spec.service import Dataset, Resources, Service
+from airlock.spec.size import GiB, MiB
+
+__all__ = [
+    "METRICS",
+    "Approval",
+    "Check",
+    "CheckKind",
+    "Contract",
+    "Dataset",
+    "Delta",
+    "Field",
+    "FieldType",
+    "GiB",
+    "Latency",
+    "Lifecycle",
+    "Limit",
+    "LocalOptions",
+    "Metric",
+    "MiB",
+    "Mode",
+    "ModelDescription",
+    "Performance",
+    "Policy",
+    "Resources",
+    "Roles",
+    "RuntimeSpec",
+    "Service",
+    "Smoke",
+    "Spec",
+    "Stage",
+    "canonical_json",
+    "checks",
+    "digest",
+    "file_digest",
+    "short",
+]

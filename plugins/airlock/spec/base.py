@@ -1,0 +1,59 @@
+"""What all things that people write have in common."""
+
+from __future__ import annotations
+
+from typing import Any, dataclass_transform
+
+import pydantic
+
+from airlock.exceptions import SpecError
+from airlock.spec.digest import digest
+from airlock.spec.mistakes import mistakes
+
+
+@dataclass_transform(field_specifiers=(pydantic.Field,))
+class Spec(pydantic.BaseModel):
+    """Something a person writes, in YAML or in Python: immutable, without unknown keys, known by its digest.
+
+    Fields can be given by position, in the order they are declared: ``Stage("DEV", checks=[...])``.
+
+    :raises SpecError: on construction in Python, with every mistake. (``model_validate`` raises pydantic's own
+        ``ValidationError``, whose places in the data the YAML loader turns into lines.)
+    """
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid",
+        frozen=True,
+        # A file that says "5" where a number belongs is refused, as an editor with the JSON Schema refuses it.
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        fields = [name for name, field in type(self).model_fields.items() if not field.kw_only]
+        if len(values) > len(fields):
+            raise TypeError(
+                f"{type(self).__name__} takes {len(fields)} values by position, not {len(values)}"
+            )
+        by_position = dict(zip(fields, values, strict=False))
+        if twice := by_position.keys() & named.keys():
+            raise TypeError(f"{type(self).__name__} got more than one value for {', '.join(sorted(twice))}")
+        try:
+            self.__pydantic_validator__.validate_python(by_position | named, self_instance=self)
+        except pydantic.ValidationError as error:
+            found = "; ".join(str(mistake) for mistake in mistakes(error, type(self)))
+            raise SpecError(f"{type(self).__name__}: {found}") from None
+
+    # Tells pydantic that data from files need not pass through ``__init__``, so that it collects all mistakes.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """The keys a person may write, for "did you mean" on unknown ones."""
+        return list(cls.model_fields)
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` over everything this says, defaults included, however it was written."""
+        return digest(self.model_dump(mode="json"))

@@ -1,0 +1,88 @@
+"""``model.yaml``: what an author says about a model's folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic_core import PydanticCustomError
+
+from airlock.spec.base import Spec
+from airlock.spec.names import Line, Mode, Name, Text
+from airlock.spec.schema import Field
+from airlock.spec.unique import unique_by
+
+_VERSIONS = r"^\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]+(\.[0-9]+){0,2}(\.\*)?\s*(,\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]+(\.[0-9]+){0,2}(\.\*)?\s*)*$"
+
+
+def _check_python(versions: str) -> str:
+    if re.fullmatch(_VERSIONS, versions) is None:
+        raise PydanticCustomError(
+            "python",
+            "{versions} is not a range of Python versions",
+            {"versions": repr(versions), "mend": "Write it like '>=3.11,<3.14'."},
+        )
+    return versions
+
+
+def _check_inside(path: str) -> str:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
+        raise PydanticCustomError(
+            "path",
+            "{path} leaves the model's folder",
+            {"path": repr(path), "mend": "Write a path below the folder of model.yaml, with '/'."},
+        )
+    return path
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _written_field(value: Any) -> Any:
+    return value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+
+
+InnerPath = Annotated[Line, pydantic.AfterValidator(_check_inside)]
+"""A file inside the model's folder."""
+
+Fields = Annotated[list[Field], unique_by(_written_field, "field", "Rename one of them.")]
+
+
+class ModelDescription(Spec):
+    """What an author says about a model; the rest is found in its folder when a snapshot is made."""
+
+    model: Name
+    """The model's name: its snapshots are ``<name>@1``, ``<name>@2``, …"""
+    owner: Line
+    """Who answers for the model: a person or a team."""
+    description: Text = ""
+    """What the model does."""
+    format: Literal["python", "mlflow", "onnx"] | None = None
+    """How the model is stored; without it, guessed from the files."""
+    source: InnerPath = "model.py"
+    """For ``python``: the module with ``init``, ``score``, ``metrics`` and ``train``."""
+    services: Annotated[list[Name], unique_by(_itself, "service", "Remove one of them.")] = []
+    """The services its snapshots are for, beside those named when a snapshot is made."""
+    modes: Annotated[
+        list[Mode], pydantic.Field(min_length=1), unique_by(_itself, "mode", "Remove one of them.")
+    ] = ["online", "batch"]  # noqa: RUF012  pydantic copies defaults
+    """The modes it can run in."""
+    python: Annotated[
+        str,
+        pydantic.AfterValidator(_check_python),
+        pydantic.WithJsonSchema({"type": "string", "pattern": _VERSIONS}),
+    ] = ">=3.11,<3.14"
+    """The Python versions it runs on."""
+    requirements: InnerPath = "requirements.txt"
+    """The packages it needs, in the format of pip."""
+    input: Fields = []
+    """The fields of a record; for MLflow taken from the model's signature when absent."""
+    output: Fields = []
+    """The fields of an answer; for MLflow taken from the model's signature when absent."""
+    golden: InnerPath | None = None
+    """Golden records: a file of JSON lines, ``{"input": {…}, "output": {…}}``. Without it, ``golden.jsonl`` if the
+    folder has one."""

@@ -1,0 +1,68 @@
+"""The runtime: a place where models run, as it is declared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from airlock.spec.base import Spec
+from airlock.spec.names import Line, Mode, Name, StageName
+from airlock.spec.size import Size
+from airlock.spec.unique import unique_by
+
+
+class LocalOptions(Spec):
+    """Options of the kind ``local``: limits of each process, where the operating system gives them."""
+
+    cpu: float | None = pydantic.Field(default=None, gt=0, le=1024)
+    """Processor cores; without it, what the service asks for."""
+    memory: Size | None = None
+    """Memory; without it, what the service asks for."""
+
+
+def _check_tag(tag: str) -> str:
+    if tag == "*":
+        return tag
+    return _name.validate_python(tag)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+_name = pydantic.TypeAdapter(Name)
+
+ServiceTag = Annotated[
+    str,
+    pydantic.AfterValidator(_check_tag),
+    pydantic.WithJsonSchema({"anyOf": [{"const": "*"}, _name.json_schema()]}),
+]
+"""The name of a service, or ``*`` for any."""
+
+
+class RuntimeSpec(Spec):
+    """Where models run: its kind, what it takes, and how much at the same time."""
+
+    runtime: Name
+    """The runtime's name."""
+    kind: Literal["local"]
+    """What it is; ``local`` runs processes on the machine of the Airflow worker."""
+    stages: Annotated[
+        list[StageName], pydantic.Field(min_length=1), unique_by(_itself, "stage", "Remove one of them.")
+    ]
+    """The stages it serves."""
+    services: Annotated[
+        list[ServiceTag], pydantic.Field(min_length=1), unique_by(_itself, "service", "Remove one of them.")
+    ] = ["*"]  # noqa: RUF012  pydantic copies defaults
+    """The services it serves; ``*`` is any. A runtime that names a service is preferred for it."""
+    modes: Annotated[
+        list[Mode], pydantic.Field(min_length=1), unique_by(_itself, "mode", "Remove one of them.")
+    ] = ["batch", "online"]  # noqa: RUF012
+    """The modes it can run."""
+    capacity: int = pydantic.Field(default=1, ge=1, le=100_000)
+    """How many deployments it holds at the same time."""
+    connection: Line | None = None
+    """The Airflow connection with its address and credentials, for kinds that need one."""
+    options: LocalOptions = LocalOptions()
+    """What only this kind understands."""

@@ -1,0 +1,111 @@
+"""The service: the use of models that takes their snapshots through a life cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic_core import PydanticCustomError
+
+from airlock.spec.base import Spec
+from airlock.spec.cron import cron_mistake
+from airlock.spec.lifecycle import Stage
+from airlock.spec.names import Line, Mode, Name, StageName, Text
+from airlock.spec.size import GiB, Size
+
+
+class Resources(Spec):
+    """What one deployment or one job gets at most."""
+
+    cpu: float = pydantic.Field(default=1.0, gt=0, le=1024)
+    """Processor cores."""
+    memory: Size = GiB
+    """Memory, like ``512MiB``."""
+
+
+class Dataset(Spec):
+    """Labelled records that checks measure on."""
+
+    path: Line
+    """A Parquet or CSV file, or a pattern of them; relative to the project folder, which holds ``include/``."""
+    target: Line
+    """The column with the true answer."""
+
+
+def _check_schedule(schedule: str) -> str:
+    if (mistake := cron_mistake(schedule)) is not None:
+        mend = (
+            "Write five fields, like '0 6 * * *' (each day at 6:00), or @hourly, @daily, @weekly, @monthly."
+        )
+        raise PydanticCustomError("schedule", "{mistake}", {"mistake": mistake, "mend": mend})
+    return schedule
+
+
+class Service(Spec):
+    """A use of models with an owner: it has a life cycle, a URL or a schedule, and one current version a stage.
+
+    A service with a ``schedule`` is scored in batches on it, whatever its ``mode``.
+    """
+
+    service: Name
+    """The service's name; its file is called ``<name>.yaml``. It is also the ``dag_id`` and part of URLs."""
+    lifecycle: Name
+    """The life cycle that its snapshots pass."""
+    owner: Line
+    """Who answers for the service: a person or a team."""
+    description: Text = ""
+    """What the service is for."""
+    risk: Literal["low", "medium", "high"] = "medium"
+    """How much harm a bad model does here."""
+    mode: Annotated[
+        Annotated[Mode, pydantic.Tag("everywhere")]
+        | Annotated[dict[StageName, Mode], pydantic.Tag("by stage")],
+        pydantic.Discriminator(lambda value: "by stage" if isinstance(value, Mapping) else "everywhere"),
+    ] = "online"
+    """How snapshots run: one word for all stages, or a mapping of stage to word."""
+    on_newer: Literal["supersede", "queue"] = "supersede"
+    """What happens when a newer snapshot is promoted while one is on its way: the older one gives up its passage
+    (``supersede``), or the newer one waits (``queue``)."""
+    datasets: dict[Name, Dataset] = {}
+    """What performance checks measure on, by name."""
+    resources: Resources = Resources()
+    """What one deployment or job gets."""
+    input: Line | None = None
+    """For scheduled scoring: the records to score, a file or a pattern; Airflow's Jinja templates are filled in,
+    like ``data/{{ data_interval_start | ds }}/*.parquet``."""
+    output: Line | None = None
+    """For scheduled scoring: the folder of the scores, with Jinja templates as in ``input``."""
+    partitions: int = pydantic.Field(default=4, ge=1, le=1000)
+    """For scheduled scoring: the input files of an interval are divided into at most this many partitions, which are
+    scored in parallel."""
+    schedule: Annotated[Line, pydantic.AfterValidator(_check_schedule)] | None = None
+    """When to score: a cron expression, or @hourly, @daily, @weekly, @monthly."""
+
+    @pydantic.field_validator("schedule")
+    @classmethod
+    def _schedule_has_input_and_output(
+        cls, schedule: str | None, info: pydantic.ValidationInfo
+    ) -> str | None:
+        missing = [key for key in ("input", "output") if key in info.data and info.data[key] is None]
+        if schedule is not None and missing:
+            raise PydanticCustomError(
+                "schedule",
+                "the service has a schedule, but no {missing}",
+                {
+                    "missing": " and no ".join(missing),
+                    "mend": "Add what is to be scored and where the scores go.",
+                },
+            )
+        return schedule
+
+    def stage_mode(self, stage: Stage | str) -> Mode:
+        """How snapshots of this service run at a stage.
+
+        What the service says for the stage comes first, then the stage's own mode, then what the service says for
+        all stages; ``online`` otherwise.
+        """
+        name, own = (stage.name, stage.mode) if isinstance(stage, Stage) else (stage, None)
+        if isinstance(self.mode, dict):
+            return self.mode.get(name, own or "online")
+        return own or self.mode
