@@ -1,0 +1,73 @@
+"""The steps of one check: what runs where, in which order, and what a step may read of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Place = Literal["candidate", "champion", "checks"]
+Command = Literal["batch", "check"]
+Measurement = Mapping[str, Any]
+"""What one step came back with: the host's result file, or what :func:`failed` returns."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of the host.
+
+    :param name: unique within the check.
+    :param where: whose environment runs it.
+    :param command: the host's sub-command.
+    :param arguments: the job file, without ``model`` and ``result``, which the runtime's adapter fills in.
+    :param needs: earlier steps whose results the job reads under ``results``; without them it is left out.
+    :param may_use: earlier steps whose results the job reads where they succeeded.
+    """
+
+    name: str
+    where: Place
+    command: Command
+    arguments: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    may_use: tuple[str, ...] = field(default=())
+
+    def job(self, measurements: Mapping[str, Measurement]) -> dict[str, Any]:
+        """The job's arguments, with the results of the earlier steps that it reads."""
+        earlier = {
+            name: measurements[name]
+            for name in (*self.needs, *self.may_use)
+            if name in measurements and not has_failed(measurements[name])
+        }
+        if not self.needs and not self.may_use:
+            return dict(self.arguments)
+        return {**self.arguments, "results": earlier}
+
+
+def next_step(steps: Sequence[Step], measurements: Mapping[str, Measurement]) -> Step | None:
+    """The first step that has not been run and whose needs are met; ``None`` when nothing is left."""
+    for step in steps:
+        if step.name in measurements:
+            continue
+        if all(name in measurements and not has_failed(measurements[name]) for name in step.needs):
+            return step
+    return None
+
+
+def failed(message: str, *, exit_code: int | None = None) -> dict[str, Any]:
+    """The measurement of a step whose job did not succeed.
+
+    :param message: why, as the adapter's job status tells it.
+    :param exit_code: the host's exit code: 2 when it refused its input, 1 when something broke,
+        ``None`` when the job never ended by itself.
+    """
+    return {"error": {"message": message, "exit_code": exit_code}}
+
+
+def has_failed(measurement: Measurement) -> bool:
+    """Whether a step's job did not succeed."""
+    return "error" in measurement
+
+
+def error_message(measurement: Measurement) -> str:
+    """Why a step's job did not succeed."""
+    return str(measurement["error"].get("message", "no reason was given"))
