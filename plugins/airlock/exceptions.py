@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 
 class AirlockError(Exception):
     """Base of all errors that a user can act on.
@@ -16,8 +20,33 @@ class AirlockError(Exception):
         self.mend = mend
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a file that a person wrote.
+
+    :param line: counted from 1, like ``column``.
+    """
+
+    file: Path
+    line: int
+    column: int
+    message: str
+    mend: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: {self.message}."
+        return text if self.mend is None else f"{text} {self.mend}"
+
+
 class SpecError(AirlockError):
-    """A life cycle, service, runtime, policy or role is not as it must be."""
+    """A life cycle, service, runtime, policy or role is not as it must be.
+
+    :param problems: every mistake with its place, where the error is about files.
+    """
+
+    def __init__(self, message: str, *, mend: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message, mend=mend)
+        self.problems = tuple(problems)
 
 
 class SnapshotError(AirlockError):
