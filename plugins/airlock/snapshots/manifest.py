@@ -18,8 +18,8 @@ from airlock.exceptions import IntegrityError
 from airlock.snapshots.paths import RESERVED_FOLDER, clashes, objection
 from airlock.spec.digest import canonical_json
 from airlock.spec.digest import digest as digest_of
-from airlock.spec.model import Field
 from airlock.spec.names import Mode, Name
+from airlock.spec.schema import Field
 
 MANIFEST_PATH = f"{RESERVED_FOLDER}/manifest.json"
 """Where a materialised snapshot holds its manifest, as canonical JSON: its SHA-256 is the digest."""
@@ -29,9 +29,12 @@ Format = Literal["python", "mlflow", "onnx"]
 _ENTRY_POINTS: dict[Format, tuple[set[str], set[str]]] = {
     "python": ({"module", "score"}, {"init", "metrics", "train"}),
     "mlflow": ({"model"}, set()),
-    "onnx": ({"model"}, set()),
+    "onnx": ({"graph"}, set()),
 }
 """For each format the entry points it must have, and those it may have."""
+
+_ENTRY_FILES = {"module", "model", "graph"}
+"""The entry points that are paths; the others are names of functions."""
 
 
 def _checked_path(path: str) -> str:
@@ -78,8 +81,8 @@ class Manifest(_Frozen):
     """All that Airlock knows of a snapshot without opening its files.
 
     :param entry_points: what the host calls. python: ``module`` (a path) and the names of its functions
-        ``score`` and, where present, ``init``, ``metrics`` and ``train``; mlflow and onnx: ``model``
-        (a path).
+        ``score`` and, where present, ``init``, ``metrics`` and ``train``; mlflow: ``model``, onnx: ``graph``
+        (paths).
     :param python: the versions of Python the environment is locked for, such as ``>=3.11,<3.14``.
     :param files: every file, sorted by path.
     :param golden: path of the golden records, ``None`` if there are none.
@@ -107,8 +110,8 @@ class Manifest(_Frozen):
             raise ValueError("the files are not sorted by path, or one is named twice")
         for first, second in clashes(paths):
             raise ValueError(f"{first!r} and {second!r} cannot both exist on every file system")
-        module, model = self.entry_points.get("module"), self.entry_points.get("model")
-        for path in (self.environment.lock_path, self.golden, module, model):
+        entry_files = [value for kind, value in self.entry_points.items() if kind in _ENTRY_FILES]
+        for path in (self.environment.lock_path, self.golden, *entry_files):
             if path is not None and path not in paths:
                 raise ValueError(f"{path!r} is named but is not among the files")
         lock = self.file(self.environment.lock_path)
@@ -124,7 +127,7 @@ class Manifest(_Frozen):
             raise ValueError(f"entry point {sorted(missing)[0]!r} is missing, which {self.format} needs")
         if unknown := names - required - optional:
             raise ValueError(f"entry point {sorted(unknown)[0]!r} is unknown for {self.format}")
-        for kind in names - {"module", "model"}:
+        for kind in names - _ENTRY_FILES:
             if not self.entry_points[kind].isidentifier():
                 raise ValueError(f"entry point {kind!r} is not the name of a function")
         return self

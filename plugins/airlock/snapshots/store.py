@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 from uuid import uuid4
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+import fsspec  # type: ignore[import-untyped]
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from airlock.exceptions import IntegrityError, SnapshotError
 from airlock.snapshots.manifest import MANIFEST_PATH, FileEntry, Manifest
