@@ -1,0 +1,29 @@
+"""Runtimes: the places where models run, each driven by an adapter of its kind.
+
+:mod:`airlock.runtimes.base` is the contract. Kinds are imported where they are used, because each may need
+packages of its own, and because the local supervisor lives in this package without any.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.exceptions import AdapterError
+
+if TYPE_CHECKING:
+    from airlock.runtimes.base import Adapter, RuntimeSettings
+    from airlock.spec import RuntimeSpec
+
+__all__ = ["adapter_for"]
+
+
+def adapter_for(spec: RuntimeSpec, settings: RuntimeSettings) -> Adapter:
+    """The adapter that drives a runtime.
+
+    :raises AdapterError: there is none for its kind.
+    """
+    if spec.kind == "local":
+        from airlock.runtimes.local import LocalAdapter
+
+        return LocalAdapter(spec, settings)
+    raise AdapterError(f"The runtime {spec.runtime} is of kind {spec.kind!r}, which has no adapter here.")

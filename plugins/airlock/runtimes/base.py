@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from airlock.runtimes.job_cause import JobCause
 from airlock.snapshots.manifest import Manifest
 from airlock.snapshots.store import ArtifactStore
 from airlock.spec import Mode, Resources
@@ -73,7 +74,10 @@ class DeploymentPlan:
 
 @dataclass(frozen=True)
 class Status:
-    """A deployment's state; ``message`` says why it failed, with the last lines of its log."""
+    """A deployment's state.
+
+    :param message: what is being done while it starts, or why it failed, with the last lines of its log.
+    """
 
     state: DeploymentState
     message: str = ""
@@ -83,7 +87,8 @@ class Status:
 class Job:
     """One run of the host inside a runtime.
 
-    :param name: deterministic; submitting the same name again finds the first one.
+    :param name: deterministic; submitting the same name again finds the first one, running or succeeded. One
+        that failed runs again.
     :param command: ``batch`` or ``check``: the host's sub-command.
     :param arguments: the host's job file, without ``model`` and ``result``, which the adapter fills in.
     :param deployment: handle of the deployment whose snapshot and environment run the job; ``None``
@@ -100,12 +105,18 @@ class Job:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job's state; ``result`` is the host's result file once it succeeded."""
+    """A job's state; ``result`` is the host's result file once it succeeded.
+
+    :param message: what it waits for, or why it failed.
+    :param exit_code: of the host; below 0 it is the number of the signal that ended it.
+    :param cause: why it failed, in one word to decide on.
+    """
 
     state: JobState
     message: str = ""
     exit_code: int | None = None
     result: dict[str, Any] | None = None
+    cause: JobCause | None = None
 
 
 class Adapter(Protocol):
@@ -116,6 +127,8 @@ class Adapter(Protocol):
 
     def deploy(self, plan: DeploymentPlan) -> Handle:
         """Begin to put a snapshot on the runtime and return at once.
+
+        The same name and digest again is adopted; where it failed, it is begun again.
 
         :raises Conflict: the name is taken by another digest.
         :raises IntegrityError: the snapshot's files are not the recorded bytes.
@@ -132,7 +145,10 @@ class Adapter(Protocol):
         """Take a deployment away, with its jobs; what is gone already is well."""
 
     def submit(self, job: Job) -> JobHandle:
-        """Begin a job and return at once."""
+        """Begin a job and return at once.
+
+        :raises AdapterError: its deployment is not there, or the runtime cannot be reached or refuses.
+        """
 
     def job_status(self, handle: JobHandle) -> JobStatus:
         """Look at a job."""

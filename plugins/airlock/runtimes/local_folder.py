@@ -1,0 +1,188 @@
+"""What the local kind keeps on disk: one folder per deployment and per job.
+
+    <workspace>/environments/<key>/                     a virtual environment, built once per lock
+    <workspace>/runtimes/<runtime>/deployments/<name>/  plan.json state.json lock log model/ tmp/ jobs/<name>/
+    <workspace>/runtimes/<runtime>/jobs/<name>/         plan.json state.json lock log job.json result.json
+
+The adapter writes ``plan.json`` once, before the folder gets its name. Afterwards only the supervisor, which
+holds ``lock``, writes there. Standard library only: the supervisor runs without Airlock's dependencies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from airlock.runtimes.job_cause import JobCause
+from airlock.runtimes.local_process import Identity, identify
+
+PLAN = "plan.json"
+STATE = "state.json"
+LOCK = "lock"
+LOG = "log"
+OLDER_LOG = "log.1"
+MODEL = "model"
+SCRATCH = "tmp"
+JOBS = "jobs"
+JOB = "job.json"
+RESULT = "result.json"
+PORT = "port"
+
+
+@dataclass(frozen=True)
+class EnvironmentPlan:
+    """A virtual environment and what it is built from.
+
+    :param folder: where it is or will be.
+    :param lock: requirements file in which every package has hashes.
+    :param interpreter: the Python it is made with.
+    :param host: the folder of the package ``airlock_host``.
+    """
+
+    folder: str
+    lock: str
+    lock_digest: str
+    interpreter: str
+    host: str
+    host_digest: str
+    uv: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a supervisor is to do.
+
+    :param purpose: ``server`` runs the host's server for good, ``environment`` only builds the environment
+        (what a batch deployment needs), ``job`` runs the host once.
+    :param owner: see :mod:`airlock.runtimes.local_process`.
+    :param arguments: of the host; the supervisor adds the port.
+    :param variables: set for the host.
+    :param cpu: cores. :param memory: bytes. :param timeout_seconds: of a job, from the start of the host.
+    :param grace_seconds: between asking the host to end and killing it.
+    :param digest: of the snapshot, empty for a job without one.
+    """
+
+    name: str
+    purpose: Literal["server", "environment", "job"]
+    owner: str
+    environment: EnvironmentPlan
+    cpu: float
+    memory: int
+    grace_seconds: float
+    digest: str = ""
+    arguments: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """Read the plan of a folder.
+
+        :raises FileNotFoundError: the folder is not there.
+        """
+        document = read_json(folder / PLAN)
+        document["environment"] = EnvironmentPlan(**document["environment"])
+        return cls(**document)
+
+    def write(self, folder: Path) -> None:
+        """Write the plan into a folder."""
+        write_atomically(folder / PLAN, asdict(self))
+
+
+@dataclass(frozen=True)
+class State:
+    """What a supervisor says of its work.
+
+    :param attempt: counts the supervisors of this folder: number n only begins where number n-1 was the last.
+    :param message: what it does now, or why it failed.
+    :param port: where the server listens, kept over restarts.
+    :param restarts: of the server, by this supervisor.
+    """
+
+    attempt: int = 0
+    state: Literal["starting", "ready", "failed", "succeeded"] = "starting"
+    message: str = ""
+    cause: JobCause | None = None
+    exit_code: int | None = None
+    port: int | None = None
+    restarts: int = 0
+    child: int | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> State:
+        """Read the state of a folder; before its first supervisor has begun, that is attempt 0."""
+        try:
+            return cls(**read_json(folder / STATE))
+        except FileNotFoundError:
+            return cls()
+
+    def write(self, folder: Path) -> None:
+        """Write the state into a folder."""
+        write_atomically(folder / STATE, asdict(self))
+
+    def is_done(self, plan: Plan) -> bool:
+        """Whether all that was planned has been done, so that no further supervisor is needed."""
+        return self.state == "succeeded" or (self.state == "ready" and plan.purpose == "environment")
+
+    def is_settled(self, plan: Plan) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.state == "failed" or self.is_done(plan)
+
+    def but(self, **changes: Any) -> State:
+        """This state with some things changed."""
+        return replace(self, **changes)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    :raises FileNotFoundError: it is not there.
+    """
+    return json.loads(path.read_bytes())
+
+
+def write_atomically(path: Path, document: Any) -> None:
+    """Write JSON so that a reader finds the old or the new, never a part."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def sign_lock(lock: int) -> None:
+    """Write into the locked file which process holds it: this one."""
+    itself = identify(os.getpid())
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, " ".join(str(part) for part in itself or ()).encode("ascii"), 0)
+
+
+def supervisor_of(folder: Path) -> Identity | None:
+    """The supervisor that runs for a folder, or ``None``."""
+    try:
+        pid, started, boot = (folder / LOCK).read_text(encoding="ascii").split()
+    except (FileNotFoundError, ValueError):
+        return None  # nobody began yet, or somebody is just about to
+    identity = Identity(int(pid), int(started), boot)
+    return identity if identity.is_running() else None
+
+
+def last_lines(folder: Path, lines: int, *, since: int = 0) -> str:
+    """The last lines of a folder's log.
+
+    :param since: do not go further back than this size of the newer log file.
+    """
+    wanted = 400 * lines
+    text = b""
+    for name in (LOG,) if since else (LOG, OLDER_LOG):
+        try:
+            with (folder / name).open("rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(max(size - wanted, since if name == LOG else 0, 0))
+                text = stream.read() + text
+        except FileNotFoundError:
+            continue
+        if text.count(b"\n") > lines:
+            break
+    return "\n".join(text.decode("utf-8", "replace").splitlines()[-lines:])
