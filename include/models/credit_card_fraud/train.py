@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ HONEST_SHARE = 0.1
 
 def build(version: int, out: Path) -> None:
     """Train a version and write its model folder."""
+    if version == 3:
+        # Its author changed the answer of version 2, and left the golden records as they were.
+        build(2, out)
+        shutil.copyfile(SOURCE / "version_3" / "model.py", out / "model.py")
+        return
     learned_from = payments(FIRST_DAY, DAYS, PAYMENTS_PER_DAY)
     source = [SOURCE / "model.yaml", SOURCE / f"version_{version}" / "model.py"]
     if version == 1:
@@ -56,7 +62,7 @@ def regression(learned_from: pa.Table, model_file: Path) -> dict[str, Any]:
 
 
 def boosted_trees(learned_from: pa.Table, model_file: Path) -> dict[str, Any]:
-    """The trees of versions 2 and 3, each padded to as many nodes as the largest has."""
+    """The trees of version 2, each padded to as many nodes as the largest has."""
     rows = load_module(model_file).features(columns(learned_from))
     is_fraud = learned_from["is_fraud"].to_numpy() == 1
     chosen = is_fraud | (np.random.default_rng(0).random(len(rows)) < HONEST_SHARE)

@@ -54,11 +54,6 @@ FEATURES = (
     "cards_near_limit",
     "percent_accounts_with_balance",
 )
-MAY_BE_EMPTY = (
-    "months_since_last_late_payment",
-    "months_since_last_inquiry",
-    "percent_instalment_credit_owed",
-)
 BALANCES = (
     "percent_revolving_credit_used",
     "revolving_accounts_with_balance",

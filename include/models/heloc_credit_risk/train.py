@@ -74,5 +74,5 @@ def scorecard(learned_from: pa.Table, model_file: Path) -> dict[str, Any]:
 
 
 def fit(rows: np.ndarray, defaulted: np.ndarray) -> LogisticRegression:
-    """A logistic regression, ended so close to its optimum that its rounded weights are the same everywhere."""
+    """A logistic regression, so close to its optimum that its rounded weights are the same everywhere."""
     return LogisticRegression(C=0.1, solver="newton-cholesky", tol=1e-10).fit(rows, defaulted)
