@@ -3,8 +3,18 @@
 from airlock.spec import checks
 from airlock.spec.base import Spec
 from airlock.spec.checks import Check, CheckKind, Contract, Delta, Latency, Limit, Performance, Smoke
+from airlock.spec.crosscheck import misfits
 from airlock.spec.digest import canonical_json, digest, file_digest, short
 from airlock.spec.lifecycle import Lifecycle, Stage
+from airlock.spec.load import (
+    Include,
+    Source,
+    load_include,
+    load_lifecycle,
+    load_model,
+    load_service,
+    service_index,
+)
 from airlock.spec.metrics import METRICS, Metric
 from airlock.spec.model import ModelDescription
 from airlock.spec.names import Mode
@@ -25,6 +35,7 @@ __all__ = [
     "Field",
     "FieldType",
     "GiB",
+    "Include",
     "Latency",
     "Lifecycle",
     "Limit",
@@ -40,11 +51,18 @@ __all__ = [
     "RuntimeSpec",
     "Service",
     "Smoke",
+    "Source",
     "Spec",
     "Stage",
     "canonical_json",
     "checks",
     "digest",
     "file_digest",
+    "load_include",
+    "load_lifecycle",
+    "load_model",
+    "load_service",
+    "misfits",
+    "service_index",
     "short",
 ]

@@ -1,0 +1,186 @@
+"""Mistakes that show only when several files are read together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from airlock.spec.checks import Latency, Performance
+from airlock.spec.declared import Declarations, Declared
+from airlock.spec.lifecycle import Lifecycle
+from airlock.spec.mistakes import Mistake, did_you_mean
+from airlock.spec.policy import Approval, Policy
+from airlock.spec.service import Service
+
+Finding = tuple[Declared[Any], Mistake]
+
+
+def misfits(service: Service, lifecycle: Lifecycle) -> list[Mistake]:
+    """What keeps a service from passing a life cycle: unknown stages, missing datasets, checks that cannot run.
+
+    The places are those in the service.
+    """
+    found = []
+    stages = [stage.name for stage in lifecycle.stages]
+    if isinstance(service.mode, dict):
+        for stage_name in service.mode:
+            if stage_name not in stages:
+                message = f"the life cycle {lifecycle.lifecycle!r} has no stage {stage_name!r}"
+                mend = did_you_mean(stage_name, stages)
+                found.append(Mistake(("mode", stage_name), message, mend, about_key=True))
+    for stage in lifecycle.stages:
+        mode = service.stage_mode(stage)
+        for check in stage.checks:
+            which = f"the check {check.name!r} of stage {stage.name} in life cycle {lifecycle.lifecycle!r}"
+            if isinstance(check, Performance) and check.dataset not in service.datasets:
+                message = f"{which} needs the dataset {check.dataset!r}, which the service does not have"
+                mend = f"Add it: 'datasets: {{{check.dataset}: {{path: …, target: …}}}}'."
+                found.append(Mistake(("datasets",), message, mend))
+            if isinstance(check, Latency) and mode == "batch":
+                message = f"{which} measures a server, but the service runs as batch there"
+                mend = "Take another life cycle, or run the stage online."
+                found.append(Mistake(("mode", stage.name), message, mend))
+    return found
+
+
+def errors(all_: Declarations) -> Iterator[Finding]:
+    """What cannot work."""
+    for service in all_.services.values():
+        yield from ((service, mistake) for mistake in _service_errors(service.spec, all_))
+    for policy in all_.policies.values():
+        for mistake in (*_approval_errors(policy.spec, all_), *_entry_errors(policy.spec, all_)):
+            yield policy, mistake
+
+
+def warnings(all_: Declarations) -> Iterator[Finding]:
+    """What works, but is probably not what was meant."""
+    stages = {stage.name for lifecycle in all_.lifecycles.values() for stage in lifecycle.spec.stages}
+    some_broken = {kind for kind, _ in all_.broken}
+    if "lifecycle" not in some_broken:
+        for policy in all_.policies.values():
+            if policy.spec.stage not in stages:
+                message = f"no life cycle has the stage {policy.spec.stage!r}"
+                yield policy, Mistake(("stage",), message, did_you_mean(policy.spec.stage, stages))
+        for runtime in all_.runtimes.values():
+            for index, stage in enumerate(runtime.spec.stages):
+                if stage not in stages:
+                    message = f"no life cycle has the stage {stage!r}"
+                    yield runtime, Mistake(("stages", index), message, did_you_mean(stage, stages))
+    if "service" not in some_broken:
+        for runtime in all_.runtimes.values():
+            for index, service in enumerate(runtime.spec.services):
+                if service != "*" and service not in all_.services:
+                    message = f"there is no service {service!r}"
+                    mend = did_you_mean(service, all_.services)
+                    yield runtime, Mistake(("services", index), message, mend)
+    if all_.roles is not None:
+        for role, people in all_.roles.spec.roles.items():
+            if not people:
+                yield all_.roles, Mistake(("roles", role), f"nobody has the role {role!r}", "Name people.")
+    if "runtime" not in some_broken:
+        for declared in all_.services.values():
+            yield from ((declared, mistake) for mistake in _service_warnings(declared.spec, all_))
+
+
+def _service_errors(service: Service, all_: Declarations) -> Iterator[Mistake]:
+    lifecycle = all_.lifecycles.get(service.lifecycle)
+    if lifecycle is not None:
+        yield from misfits(service, lifecycle.spec)
+    elif ("lifecycle", service.lifecycle) not in all_.broken:
+        message = f"there is no life cycle {service.lifecycle!r}"
+        yield Mistake(("lifecycle",), message, did_you_mean(service.lifecycle, all_.lifecycles))
+    for key, value in (("input", service.input), ("output", service.output)):
+        if value is not None and (mistake := _template_mistake(value)) is not None:
+            yield Mistake(
+                (key,), f"{value!r} is no Jinja template: {mistake}", "See Airflow's templates reference."
+            )
+
+
+def _template_mistake(template: str) -> str | None:
+    if "{" not in template:
+        return None
+    import jinja2  # here, because reading a DAG file must not pay for it
+
+    try:
+        jinja2.Environment(autoescape=True).parse(template)
+    except jinja2.TemplateSyntaxError as error:
+        return error.message or "wrong syntax"
+    except RecursionError:
+        return "nested too deep"
+    return None
+
+
+def _approval_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
+    if ("roles", "roles") in all_.broken:
+        return
+    roles = all_.roles.spec.roles if all_.roles is not None else {}
+    filled: list[Approval] = []
+    for index, approval in enumerate(policy.approvals):
+        if approval.role not in roles:
+            mend = f"{did_you_mean(approval.role, roles)} Roles are given in policies/roles.yaml."
+            yield Mistake(("approvals", index, "role"), f"there is no role {approval.role!r}", mend)
+        elif not roles[approval.role]:
+            message = f"nobody has the role {approval.role!r}, so nobody could approve"
+            yield Mistake(("approvals", index, "role"), message, "Name people in policies/roles.yaml.")
+        else:
+            filled.append(approval)
+    if (crowded := _too_few_people(filled, roles)) is not None:
+        asked, people = crowded
+        who = ", ".join(sorted(people))
+        needed = sum(approval.count for approval in asked)
+        names = " and ".join(approval.role for approval in asked)
+        message = f"{needed} different people are needed as {names}, but only {who} could be"
+        yield Mistake(("approvals",), message, "Name more people in policies/roles.yaml, or ask for fewer.")
+
+
+def _too_few_people(
+    approvals: list[Approval], roles: dict[str, list[str]]
+) -> tuple[tuple[Approval, ...], set[str]] | None:
+    """The smallest group of approvals that its people cannot fill, one place each (Hall's marriage theorem)."""
+    for size in range(1, len(approvals) + 1):
+        for group in combinations(approvals, size):
+            people = {person for approval in group for person in roles[approval.role]}
+            if sum(approval.count for approval in group) > len(people):
+                return group, people
+    return None
+
+
+def _entry_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
+    for declared in all_.lifecycles.values():
+        lifecycle = declared.spec
+        if policy.stage not in {stage.name for stage in lifecycle.stages}:
+            continue
+        earlier = lifecycle.before(policy.stage)
+        if not earlier and policy.approvals:
+            message = f"{policy.stage} is the first stage of life cycle {lifecycle.lifecycle!r}: no gate before it asks people"
+            yield Mistake(("approvals",), message, "Remove the approvals, or put a stage before it.")
+        checked = {check.kind for stage in earlier for check in stage.checks}
+        for index, kind in enumerate(policy.evidence):
+            if kind not in checked:
+                message = f"life cycle {lifecycle.lifecycle!r} has no {kind} check before {policy.stage}"
+                yield Mistake(
+                    ("evidence", index), message, "Add one to an earlier stage, or do not ask for it."
+                )
+
+
+def _service_warnings(service: Service, all_: Declarations) -> Iterator[Mistake]:
+    if service.schedule is not None and service.output is not None and "{" not in service.output:
+        message = "the output is the same for each interval, so each overwrites the one before"
+        yield Mistake(("output",), message, "Put the interval into it, like {{ data_interval_start | ds }}.")
+    lifecycle = all_.lifecycles.get(service.lifecycle)
+    if lifecycle is None or not all_.runtimes:
+        return
+    stages = lifecycle.spec.stages
+    needed = [(stage.name, service.stage_mode(stage)) for stage in stages]
+    if service.schedule is not None:
+        needed.append((stages[-1].name, "batch"))
+    for stage_name, mode in dict.fromkeys(needed):
+        if not any(
+            stage_name in runtime.spec.stages
+            and mode in runtime.spec.modes
+            and not {"*", service.service}.isdisjoint(runtime.spec.services)
+            for runtime in all_.runtimes.values()
+        ):
+            message = f"no runtime takes {service.service!r} in mode {mode} at stage {stage_name}"
+            yield Mistake(("service",), message, "Add the stage, the service or the mode to a runtime.")
