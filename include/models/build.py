@@ -1,11 +1,11 @@
 """Trains the example models and writes their model folders, with the same bytes every time.
 
     python include/models/build.py --out data/models
-    python include/models/build.py --out data/models --model credit_card_fraud --version 2
+    python include/models/build.py --out data/models --model credit-card-fraud --version 2
 
 Needs numpy, pyarrow and scikit-learn. Then:
 
-    airlock snapshot create data/models/credit_card_fraud/1 --service cc-fraud
+    airlock snapshot create data/models/credit-card-fraud/1 --service cc-fraud
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import credit_card_fraud.train
 import heloc_credit_risk.train
 
 TRAINING = {
-    "breast_cancer": breast_cancer.train.build,
-    "credit_card_fraud": credit_card_fraud.train.build,
-    "heloc_credit_risk": heloc_credit_risk.train.build,
+    "breast-cancer": breast_cancer.train.build,
+    "credit-card-fraud": credit_card_fraud.train.build,
+    "heloc-credit-risk": heloc_credit_risk.train.build,
 }
 VERSIONS = (1, 2, 3)
 

@@ -25,16 +25,16 @@ credit_card_fraud: Any = import_module("credit_card_fraud.data")
 heloc_credit_risk: Any = import_module("heloc_credit_risk.data")
 
 MODELS = {
-    "breast_cancer": ("malignant_probability", "malignant"),
-    "credit_card_fraud": ("fraud_probability", "is_fraud"),
-    "heloc_credit_risk": ("default_probability", "defaulted"),
+    "breast-cancer": ("malignant_probability", "malignant"),
+    "credit-card-fraud": ("fraud_probability", "is_fraud"),
+    "heloc-credit-risk": ("default_probability", "defaulted"),
 }
 HOLDOUTS = {
-    "breast_cancer": breast_cancer.held_out_samples,
-    "credit_card_fraud": lambda **switches: credit_card_fraud.payments(
+    "breast-cancer": breast_cancer.held_out_samples,
+    "credit-card-fraud": lambda **switches: credit_card_fraud.payments(
         make_data.HOLDOUT_DAY, make_data.HOLDOUT_PAYMENT_DAYS, make_data.HOLDOUT_PAYMENTS_PER_DAY, **switches
     ),
-    "heloc_credit_risk": lambda **switches: heloc_credit_risk.applications(
+    "heloc-credit-risk": lambda **switches: heloc_credit_risk.applications(
         make_data.HOLDOUT_DAY, make_data.HOLDOUT_APPLICATIONS, **switches
     ),
 }
@@ -71,14 +71,14 @@ def sha256(path: Path) -> str:
 @pytest.mark.parametrize(
     ("model", "version", "expected"),
     [
-        ("breast_cancer", 1, 0.931),
-        ("breast_cancer", 2, 0.998),
-        ("breast_cancer", 3, 0.425),
-        ("credit_card_fraud", 1, 0.915),
-        ("credit_card_fraud", 2, 0.962),
-        ("heloc_credit_risk", 1, 0.751),
-        ("heloc_credit_risk", 2, 0.804),
-        ("heloc_credit_risk", 3, 0.595),
+        ("breast-cancer", 1, 0.931),
+        ("breast-cancer", 2, 0.998),
+        ("breast-cancer", 3, 0.425),
+        ("credit-card-fraud", 1, 0.915),
+        ("credit-card-fraud", 2, 0.962),
+        ("heloc-credit-risk", 1, 0.751),
+        ("heloc-credit-risk", 2, 0.804),
+        ("heloc-credit-risk", 3, 0.595),
     ],
 )
 def test_each_version_performs_on_the_holdout_as_documented(
@@ -88,10 +88,10 @@ def test_each_version_performs_on_the_holdout_as_documented(
 
 
 def test_the_third_version_of_credit_card_fraud_breaks_the_agreed_output(folders: Path) -> None:
-    answer = answers(folders, "credit_card_fraud", 3, HOLDOUTS["credit_card_fraud"]())
+    answer = answers(folders, "credit-card-fraud", 3, HOLDOUTS["credit-card-fraud"]())
     assert answer["fraud_probability"].max() > 1
     assert "block" in answer["decision"]
-    assert "block" not in (folders / "credit_card_fraud" / "3" / "model.yaml").read_text()
+    assert "block" not in (folders / "credit-card-fraud" / "3" / "model.yaml").read_text()
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -101,28 +101,28 @@ def test_golden_records_are_reproduced_except_where_a_version_is_meant_to_fail(
 ) -> None:
     lines = (folders / model / str(version) / "golden.jsonl").read_text().splitlines()
     golden = [json.loads(line)["output"] for line in lines]
-    days = {"breast_cancer": breast_cancer.held_out_samples().slice(0, 10)}
-    days["credit_card_fraud"] = build.credit_card_fraud.train.golden_inputs(
+    days = {"breast-cancer": breast_cancer.held_out_samples().slice(0, 10)}
+    days["credit-card-fraud"] = build.credit_card_fraud.train.golden_inputs(
         credit_card_fraud.payments(date(2025, 10, 1), 30, 2_000)
     )
-    days["heloc_credit_risk"] = heloc_credit_risk.applications(date(2025, 6, 1), 10)
+    days["heloc-credit-risk"] = heloc_credit_risk.applications(date(2025, 6, 1), 10)
     score = MODELS[model][0]
     scored = answers(folders, model, version, days[model])[score]
     reproduced = np.allclose(scored, [record[score] for record in golden], rtol=1e-6, atol=1e-9)
-    assert reproduced == ((model, version) != ("credit_card_fraud", 3))
+    assert reproduced == ((model, version) != ("credit-card-fraud", 3))
 
 
 @pytest.mark.parametrize(
     ("model", "version", "weights", "golden"),
     [
-        ("breast_cancer", 1, "f1cc7dc47f0b", "0c7c79bac596"),
-        ("breast_cancer", 2, "5c799e41595f", "12cdb995f29f"),
-        ("breast_cancer", 3, "7a7bae1fe2ac", "9fb6a23f3ede"),
-        ("credit_card_fraud", 1, "346b68391d97", "e32256721548"),
-        ("credit_card_fraud", 2, "534e54ebcda6", "11d8db7b606d"),
-        ("heloc_credit_risk", 1, "5dd5ca4bc65a", "4105ae2457ad"),
-        ("heloc_credit_risk", 2, "5f3556526122", "ef75a59e2b6c"),
-        ("heloc_credit_risk", 3, "ffc7c40e3ca1", "4140e2d5eb00"),
+        ("breast-cancer", 1, "f1cc7dc47f0b", "0c7c79bac596"),
+        ("breast-cancer", 2, "5c799e41595f", "12cdb995f29f"),
+        ("breast-cancer", 3, "7a7bae1fe2ac", "9fb6a23f3ede"),
+        ("credit-card-fraud", 1, "346b68391d97", "e32256721548"),
+        ("credit-card-fraud", 2, "534e54ebcda6", "11d8db7b606d"),
+        ("heloc-credit-risk", 1, "5dd5ca4bc65a", "4105ae2457ad"),
+        ("heloc-credit-risk", 2, "5f3556526122", "ef75a59e2b6c"),
+        ("heloc-credit-risk", 3, "ffc7c40e3ca1", "4140e2d5eb00"),
     ],
 )
 def test_the_bytes_are_the_same_on_every_machine(
@@ -146,7 +146,7 @@ def test_building_a_version_again_gives_the_same_bytes(folders: Path, model: str
 
 
 def test_one_payment_in_a_hundred_to_five_hundred_is_fraud_and_the_oldest_comes_first() -> None:
-    payments = HOLDOUTS["credit_card_fraud"]()
+    payments = HOLDOUTS["credit-card-fraud"]()
     assert 0.002 <= payments["is_fraud"].to_numpy().mean() <= 0.01
     times = payments["transaction_time"].to_numpy()
     assert (times[1:] >= times[:-1]).all()
@@ -159,14 +159,14 @@ def test_a_day_does_not_depend_on_the_days_asked_for_with_it() -> None:
 
 
 def test_applications_have_the_23_facts_and_empty_cells_only_where_the_schema_allows_them() -> None:
-    applications = HOLDOUTS["heloc_credit_risk"]()
+    applications = HOLDOUTS["heloc-credit-risk"]()
     assert len(heloc_credit_risk.FEATURES) == 23
     with_empty_cells = [name for name in applications.column_names if applications[name].null_count]
     schema = (model_folder.ENVIRONMENT.parent / "heloc_credit_risk/source/model.yaml").read_text()
     assert with_empty_cells == re.findall(r"name: (\w+), .*nullable: true", schema)
 
 
-@pytest.mark.parametrize("model", ["credit_card_fraud", "heloc_credit_risk"])
+@pytest.mark.parametrize("model", ["credit-card-fraud", "heloc-credit-risk"])
 def test_drift_makes_a_good_model_worse(folders: Path, model: str) -> None:
     before = roc_auc(folders, model, 2, HOLDOUTS[model]())
     after = roc_auc(folders, model, 2, HOLDOUTS[model](drift=1.0))
@@ -175,9 +175,9 @@ def test_drift_makes_a_good_model_worse(folders: Path, model: str) -> None:
 
 def test_bias_makes_a_good_model_offer_credit_to_fewer_women(folders: Path) -> None:
     def offered(bias: float, sex: str) -> float:
-        rows = HOLDOUTS["heloc_credit_risk"](bias=bias)
+        rows = HOLDOUTS["heloc-credit-risk"](bias=bias)
         chosen = np.array(rows["sex"].to_pylist()) == sex
-        recommended = answers(folders, "heloc_credit_risk", 2, rows)["recommendation"]
+        recommended = answers(folders, "heloc-credit-risk", 2, rows)["recommendation"]
         return float((recommended[chosen] == "offer").mean())
 
     assert offered(0.0, "female") / offered(0.0, "male") > 0.9
@@ -186,9 +186,9 @@ def test_bias_makes_a_good_model_offer_credit_to_fewer_women(folders: Path) -> N
 
 def test_bias_makes_a_good_model_doubt_more_payments_of_the_old(folders: Path) -> None:
     def doubted(bias: float, age: str) -> float:
-        rows = HOLDOUTS["credit_card_fraud"](bias=bias)
+        rows = HOLDOUTS["credit-card-fraud"](bias=bias)
         chosen = np.array(rows["customer_age"].to_pylist()) == age
-        decided = answers(folders, "credit_card_fraud", 2, rows)["decision"]
+        decided = answers(folders, "credit-card-fraud", 2, rows)["decision"]
         return float((decided[chosen] != "approve").mean())
 
     assert doubted(0.5, "65+") > 3 * doubted(0.5, "35-64")
