@@ -1,0 +1,1 @@
+"""Alembic's scripts. They run from :mod:`airlock.registry.migration`."""

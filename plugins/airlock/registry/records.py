@@ -1,0 +1,335 @@
+"""What the registry hands out: plain, frozen records. All times are timezone-aware UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from airlock.spec import Mode, RuntimeSpec
+
+PassageState = Literal["queued", "active", "finished"]
+Outcome = Literal[
+    "completed", "rejected_by_checks", "rejected", "expired", "superseded", "failed", "duplicate"
+]
+Purpose = Literal["passage", "scoring"]
+DeploymentState = Literal["planned", "deploying", "ready", "retiring", "retired", "failed"]
+Verdict = Literal["approve", "reject"]
+ScoringState = Literal["running", "completed", "failed"]
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """One immutable version of a model.
+
+    :param services: the model services it may serve, in alphabetical order; tags may be added later.
+    """
+
+    digest: str
+    model: str
+    version: int
+    services: tuple[str, ...]
+    modes: tuple[Mode, ...]
+    manifest: JsonObject
+    created_by: str
+    created_at: datetime
+
+    @property
+    def name(self) -> str:
+        """How people call it: ``model@3``."""
+        return f"{self.model}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What applying ``include/`` does to one of its entries.
+
+    :param before: the entry as the registry knows it, ``None`` where it is new.
+    :param after: the entry as the files say it, ``None`` where they no longer have it.
+    :param note: what a person should know, as "in use: cordoned, not removed".
+    """
+
+    kind: Literal["lifecycle", "service", "runtime", "policy", "roles"]
+    name: str
+    action: Literal["add", "change", "remove", "same"]
+    before: JsonObject | None
+    after: JsonObject | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RuntimeHealth:
+    """What the last look at a runtime found; ``checked_at`` is ``None`` where nobody has looked yet."""
+
+    ok: bool
+    message: str = ""
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RuntimeRecord:
+    """A place where models run, and how much of it is taken.
+
+    :param cordoned: takes no new work; ``cordon_reason`` and ``cordoned_by`` say why and who.
+    :param in_use: slots that are leased now, of ``spec.capacity``.
+    """
+
+    name: str
+    kind: str
+    spec: RuntimeSpec
+    health: RuntimeHealth
+    cordoned: bool
+    in_use: int
+    cordon_reason: str = ""
+    cordoned_by: str = ""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One slot of a runtime, held for one deployment."""
+
+    deployment_id: str
+    runtime: str
+    service: str
+    stage: str
+    mode: Mode
+    acquired_at: datetime
+
+
+@dataclass(frozen=True)
+class PassageRecord:
+    """One snapshot on its way through the stages of one service.
+
+    :param run_id: the Airflow DAG run that carries it.
+    :param lifecycle: the life cycle as it was when the passage began; its digest is ``lifecycle_digest``.
+    :param outcome: how it ended, ``None`` until it is ``finished``; ``reason`` says why in words.
+    :param superseded_by: id of the passage that took its place.
+    """
+
+    id: str
+    service: str
+    snapshot_digest: str
+    snapshot_name: str
+    run_id: str
+    lifecycle_digest: str
+    lifecycle: JsonObject
+    requested_by: str
+    state: PassageState
+    outcome: Outcome | None
+    reason: str | None
+    superseded_by: str | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class DeploymentRecord:
+    """One snapshot on one runtime for one service at one stage.
+
+    :param key: what it belongs to: the passage's id, or a scoring run's; the id is derived from it.
+    :param attempt: 1, and one more for each deployment of the same key, stage and mode that has ended.
+    :param handle: what the runtime's adapter needs to find it again, ``None`` until it was deployed.
+    :param endpoints: where it listens, as plain JSON (``{"kind": "rest", "url": ...}``).
+    """
+
+    id: str
+    key: str
+    attempt: int
+    passage_id: str | None
+    service: str
+    snapshot_digest: str
+    snapshot_name: str
+    stage: str
+    mode: Mode
+    runtime: str
+    purpose: Purpose
+    state: DeploymentState
+    handle: JsonObject | None
+    endpoints: tuple[JsonObject, ...]
+    reason: str | None
+    created_at: datetime
+    changed_at: datetime
+
+    @property
+    def serving(self) -> bool:
+        """Whether it answers now (a retiring one still drains)."""
+        return self.state in ("ready", "retiring")
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One result of one check; ``replaced`` ones were followed by a later run of the same check."""
+
+    id: int
+    passage_id: str
+    deployment_id: str
+    stage: str
+    check_name: str
+    kind: str
+    status: str
+    result: JsonObject
+    recorded_at: datetime
+    replaced: bool = False
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """One person's approve or reject of a snapshot's entry into ``stage``.
+
+    It counts only where ``state`` is ``accepted`` and its three digests are still those of the
+    passage's snapshot, of its evidence and of the stage's policy; ``reason`` says why a refused one
+    was refused.
+    """
+
+    id: int
+    passage_id: str
+    stage: str
+    snapshot_digest: str
+    evidence_digest: str
+    policy_digest: str
+    user: str
+    verdict: Verdict
+    comment: str
+    channel: str
+    state: Literal["accepted", "refused"]
+    reason: str | None
+    given_at: datetime
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it counts, as long as what it was bound to does not change."""
+        return self.state == "accepted"
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """A gate that asks people, or has asked: entry into ``stage``.
+
+    :param outcome: how it was answered, ``None`` while it is open.
+    """
+
+    id: int
+    passage_id: str
+    service: str
+    snapshot_name: str
+    stage: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    evidence_digest: str
+    policy_digest: str
+    opened_at: datetime
+    expires_at: datetime | None
+    closed_at: datetime | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class StageVersion:
+    """Which snapshot is a service's version at a stage, from when to when (``None``: still)."""
+
+    service: str
+    stage: str
+    mode: Mode
+    snapshot_digest: str
+    snapshot_name: str
+    passage_id: str | None
+    deployment_id: str | None
+    from_time: datetime
+    to_time: datetime | None
+    previous_digest: str | None
+
+
+@dataclass(frozen=True)
+class WhereRow:
+    """Where a service ran at one moment.
+
+    :param current: it is (was) the stage's version; otherwise it is on trial there, or being retired.
+    :param since: when it began to serve; for ``batch``, when it became the stage's version.
+    :param approved_by: who approved its entry into this stage, as far as they had by that moment.
+    :param runtime: for ``batch``, the runtime that ran it last, ``None`` where none did yet.
+    """
+
+    stage: str
+    mode: Mode
+    runtime: str | None
+    snapshot_name: str
+    digest: str
+    deployment_id: str | None
+    state: str
+    current: bool
+    since: datetime
+    approved_by: list[str]
+    endpoints: tuple[JsonObject, ...]
+    passage_id: str | None
+
+
+@dataclass(frozen=True)
+class ScoringPartition:
+    """One part of a scoring run's output that is complete; ``files`` has path, rows and SHA-256 of each."""
+
+    partition: str
+    rows_in: int
+    rows_out: int
+    rows_rejected: int
+    files: tuple[JsonObject, ...]
+    done_at: datetime
+
+
+@dataclass(frozen=True)
+class ScoringRecord:
+    """One run of a service's scheduled scoring over one data interval.
+
+    :param snapshot_digest: the version it began with, and keeps to its end.
+    :param attempt: 1, and one more each time a run that had ended is begun again.
+    """
+
+    id: int
+    service: str
+    run_id: str
+    attempt: int
+    interval_start: datetime
+    interval_end: datetime
+    input: str
+    output: str
+    snapshot_digest: str
+    snapshot_name: str
+    state: ScoringState
+    reason: str | None
+    begun_at: datetime
+    ended_at: datetime | None
+    partitions: tuple[ScoringPartition, ...] = ()
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One row of the ledger: who did what, to what, when."""
+
+    number: int
+    at: datetime
+    event: str
+    subject: str
+    actor: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    previous_hash: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class LedgerHead:
+    """How many rows the ledger has and the hash of the last: export it, and keep it elsewhere."""
+
+    count: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class LedgerProblem:
+    """A row of the ledger that is not as it was written."""
+
+    number: int
+    kind: Literal["changed", "removed", "inserted"]
+    message: str
