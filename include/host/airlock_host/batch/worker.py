@@ -1,0 +1,104 @@
+"""A process that scores parts: ``python -m airlock_host.batch.worker``.
+
+It reads a line of JSON with the job, loads the model, and then scores a part for each line that comes,
+telling how it goes in lines of JSON. It ends when its input ends, in the middle of a part as well: so it
+never outlives the process that started it, however that one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TextIO
+
+from airlock_host.batch.inputs import Part
+from airlock_host.batch.job import BatchJob
+from airlock_host.batch.part import Layout, Scored, layout, score_part
+from airlock_host.exceptions import HostError, InputUnusable
+from airlock_host.models import Model, load
+from airlock_host.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Work until the input ends."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    answers = _private_output()
+    lines: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_read, args=(lines,), name="read", daemon=True).start()
+    try:
+        _work(lines, answers)
+    except Exception as error:
+        if not isinstance(error, HostError) or error.__cause__ is not None:
+            log.error("%s", "".join(traceback.format_exception(error)))
+        _tell(answers, {"error": _error(error)})
+        sys.exit(1)
+
+
+def _work(lines: SimpleQueue[str], answers: TextIO) -> None:
+    import pyarrow as pa
+
+    start = json.loads(lines.get())
+    job = BatchJob.read(start["job"])
+    snapshot = Snapshot.open(job.model)
+    columns = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(start["columns"])))
+    output_layout = layout(columns, job.columns, snapshot.outputs, dict(job.provenance))
+    model = load(snapshot)
+    _tell(answers, {"ready": True})
+    while True:
+        part = json.loads(lines.get())
+        part["row_groups"] = None if part["row_groups"] is None else tuple(part["row_groups"])
+        scored = _score(Part(**part), model, output_layout, job, Path(start["folder"]), answers)
+        _tell(answers, {"scored": vars(scored)})
+
+
+def _score(
+    part: Part, model: Model, output_layout: Layout, job: BatchJob, folder: Path, answers: TextIO
+) -> Scored:
+    return score_part(
+        part,
+        model,
+        output_layout,
+        batch_rows=job.batch_rows,
+        output=folder / part.name,
+        rejects=folder / f"{part.name}.rejects.jsonl",
+        progress=lambda rows: _tell(answers, {"rows": rows}),
+    )
+
+
+def _private_output() -> TextIO:
+    """Standard output for our lines alone: what the model prints goes to standard error."""
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return private
+
+
+def _read(lines: SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
+def _tell(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    if not isinstance(error, HostError):
+        return {"type": "HostError", "message": f"{type(error).__name__}: {error}"}
+    field = error.field if isinstance(error, InputUnusable) else None
+    return {"type": type(error).__name__, "message": str(error), "field": field}
+
+
+if __name__ == "__main__":
+    main()

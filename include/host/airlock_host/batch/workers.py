@@ -1,0 +1,138 @@
+"""The processes that score, seen from the one that started them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import pyarrow as pa
+
+from airlock_host import exceptions
+from airlock_host.batch.inputs import Part
+from airlock_host.batch.job import processors
+from airlock_host.batch.part import Scored
+from airlock_host.exceptions import HostError, InputUnusable, WorkerDied
+
+Progress = Callable[[int], None]
+
+
+def score_parts(
+    job: dict[str, Any],
+    parts: Sequence[Part],
+    columns: pa.Schema,
+    folder: Path,
+    *,
+    processes: int,
+    progress: Progress,
+) -> list[Scored]:
+    """Score parts in several processes, each into its file in ``folder``.
+
+    :param job: as in the job's file.
+    :param progress: called with a number of rows whenever so many more were scored; from several threads.
+    :returns: what became of each part, in the order of the parts.
+    :raises HostError: what a process told, or :class:`WorkerDied`. All processes have ended then.
+    """
+    waiting: SimpleQueue[Part] = SimpleQueue()
+    for part in parts:
+        waiting.put(part)
+    start = {"job": job, "columns": columns.serialize().to_pybytes().hex(), "folder": str(folder)}
+    with _started(processes) as workers, ThreadPoolExecutor(processes) as threads:
+        futures = [threads.submit(_feed, worker, start, waiting, progress) for worker in workers]
+        done, others = wait(futures, return_when=FIRST_EXCEPTION)
+        failed = [future for future in done if future.exception() is not None]
+        if failed:
+            for worker in workers:
+                worker.kill()
+            wait(others)
+            failed[0].result()
+        scored = [one for future in futures for one in future.result()]
+    return sorted(scored, key=lambda one: one.number)
+
+
+@contextmanager
+def _started(count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    environment = dict(os.environ)
+    threads = str(max(1, processors() // count))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment.setdefault(name, threads)
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        for _ in range(count):
+            workers.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "airlock_host.batch.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    encoding="utf-8",
+                    env=environment,
+                )
+            )
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+            for stream in (worker.stdin, worker.stdout):
+                if stream is not None:
+                    stream.close()
+
+
+def _feed(
+    worker: subprocess.Popen[str], start: dict[str, Any], waiting: SimpleQueue[Part], progress: Progress
+) -> list[Scored]:
+    """Give a process one part after the other until none is left."""
+    _send(worker, start)
+    _receive(worker, "ready", progress, "before it had loaded the model")
+    scored: list[Scored] = []
+    while True:
+        try:
+            part = waiting.get_nowait()
+        except Empty:
+            return scored
+        _send(worker, asdict(part))
+        told = _receive(worker, "scored", progress, f"while it scored {part.name} of {part.path}")
+        scored.append(Scored(**told))
+
+
+def _send(worker: subprocess.Popen[str], message: dict[str, Any]) -> None:
+    assert worker.stdin is not None
+    try:
+        worker.stdin.write(json.dumps(message) + "\n")
+        worker.stdin.flush()
+    except BrokenPipeError:
+        return  # It ended; reading its answer says how.
+
+
+def _receive(worker: subprocess.Popen[str], key: str, progress: Progress, when: str) -> Any:
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        message = json.loads(line)
+        if "rows" in message:
+            progress(message["rows"])
+        elif "error" in message:
+            raise _rebuilt(message["error"])
+        else:
+            return message[key]
+    code = worker.wait()
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+    raise WorkerDied(f"a scoring process {how}{hint}, {when}")
+
+
+def _rebuilt(error: dict[str, Any]) -> HostError:
+    kind = getattr(exceptions, error["type"])
+    if issubclass(kind, InputUnusable):
+        return InputUnusable(error["message"], field=error.get("field"))
+    rebuilt: HostError = kind(error["message"])
+    return rebuilt

@@ -1,0 +1,112 @@
+"""The command line: ``serve``, ``batch``, ``check``. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from airlock_host import __version__
+from airlock_host.exceptions import HostError, InputUnusable
+
+# Exit codes.
+BROKEN = 1
+USERS_DATA = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a sub-command and exit: 0, 1 (the model or the host is broken) or 2 (the caller's data is).
+
+    The last line on standard error says why.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        code: int = options.run(options)
+    except HostError as error:
+        sys.stdout.flush()
+        print(f"airlock-host: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        code = USERS_DATA if isinstance(error, InputUnusable) else BROKEN
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="airlock-host", description="Run one model of an Airlock snapshot.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="answer requests over REST")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--model", type=Path, required=True, help="folder of the materialised snapshot")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8080, help="0 takes any free one (default: %(default)s)")
+    serve.add_argument("--port-file", type=Path, help="file to write the bound port to")
+    serve.add_argument(
+        "--max-body", type=int, default=16 * 2**20, help="largest request in bytes (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="calls of the model that may run at once; more than 1 only if its code allows it",
+    )
+    serve.add_argument(
+        "--drain-seconds",
+        type=int,
+        default=30,
+        help="how long begun requests may go on after SIGTERM (default: %(default)s)",
+    )
+
+    batch = commands.add_parser("batch", help="score files")
+    batch.set_defaults(run=_batch)
+    batch.add_argument("--job", type=Path, required=True, help="the job, a JSON file")
+
+    check = commands.add_parser("check", help="measure a model")
+    check.set_defaults(run=_check)
+    check.add_argument("--job", type=Path, required=True, help="the job, a JSON file")
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Requests are small: a team of threads for each would cost more than it saves.
+    _threads_of_libraries(1)
+    from airlock_host.serving.server import ServeOptions, serve
+
+    serve(
+        ServeOptions(
+            model=options.model,
+            host=options.host,
+            port=options.port,
+            port_file=options.port_file,
+            max_body=options.max_body,
+            threads=options.threads,
+            drain_seconds=options.drain_seconds,
+        )
+    )
+    return 0
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from airlock_host.batch.run import run
+    from airlock_host.jobs import run_job
+
+    return run_job(options.job, run)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from airlock_host.jobs import run_job
+    from airlock_host.measure import run
+
+    return run_job(options.job, run)
+
+
+def _threads_of_libraries(count: int) -> None:
+    """Limit the threads of OpenMP and BLAS where the environment does not; before numpy is imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(count))

@@ -1,0 +1,5 @@
+"""Models of the three formats behind one class."""
+
+from airlock_host.models.load import Model, load
+
+__all__ = ["Model", "load"]

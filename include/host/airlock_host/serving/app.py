@@ -1,0 +1,190 @@
+"""The web application around a model: routes, readiness, limits, measurements."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as WebRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from airlock_host.exceptions import HostError
+from airlock_host.models import Model
+from airlock_host.serving.dispatcher import Dispatcher
+from airlock_host.serving.invocations import invocations
+from airlock_host.serving.measurements import CONTENT_TYPE, Measurements
+from airlock_host.serving.messages import Answer, Protocol, Refused, Request, error_answer, refuse
+from airlock_host.serving.openapi import describe
+from airlock_host.serving.plain import plain
+from airlock_host.serving.v2 import V2
+from airlock_host.snapshot import Deployment, Snapshot
+
+log = logging.getLogger(__name__)
+
+Endpoint = Callable[[WebRequest], Awaitable[Response]]
+
+
+class Application:
+    """Serves one snapshot.
+
+    :ivar model: ``None`` until it is loaded and warm; requests to score are answered 503 until then.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, deployment: Deployment, *, max_body: int, threads: int = 1
+    ) -> None:
+        """:param max_body: the largest request body in bytes.
+        :param threads: how many calls of the model may run at once.
+        """
+        self.snapshot = snapshot
+        self.deployment = deployment
+        self.model: Model | None = None
+        self.dispatcher = Dispatcher(threads)
+        self.measurements = Measurements(deployment, snapshot.outputs)
+        self._max_body = max_body
+        self._headers = {
+            "x-airlock-snapshot": deployment.snapshot,
+            "x-airlock-digest": deployment.digest,
+            "x-airlock-deployment": deployment.deployment,
+        }
+        self.asgi = Starlette(routes=self._routes(), exception_handlers={HTTPException: self._no_such_route})
+
+    def _routes(self) -> list[Route]:
+        v2 = V2(self.snapshot, self.deployment)
+        infer = self._scoring("infer", v2.infer)
+        routes = [
+            Route("/score", self._scoring("score", plain(self.snapshot.inputs)), methods=["POST"]),
+            Route(
+                "/invocations",
+                self._scoring("invocations", invocations(self.snapshot.inputs)),
+                methods=["POST"],
+            ),
+            Route("/ping", self._health("status", ready=True)),
+            Route("/metrics", self._metrics),
+            Route("/openapi.json", self._fixed(lambda _: describe(self.snapshot, self.deployment))),
+            Route("/v2", self._fixed(v2.server)),
+            Route("/v2/health/live", self._health("live", ready=False)),
+            Route("/v2/health/ready", self._health("ready", ready=True)),
+        ]
+        for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+            routes += [
+                Route(f"{prefix}/infer", infer, methods=["POST"]),
+                Route(f"{prefix}/ready", self._health("ready", ready=True, of=v2.check_model)),
+                Route(prefix, self._fixed(v2.metadata)),
+            ]
+        return routes
+
+    def _scoring(self, endpoint: str, protocol: Protocol) -> Endpoint:
+        """An endpoint that scores what ``protocol`` reads from the request."""
+
+        async def handle(web_request: WebRequest) -> Response:
+            try:
+                if self.model is None:
+                    raise Refused(503, "not_ready", "the model is still loading")
+                body = await self._body(web_request)
+            except HostError as error:
+                started, answer = time.perf_counter(), refuse(error)
+            else:
+                started = time.perf_counter()
+                request = Request(body, web_request.headers, web_request.path_params)
+                work = partial(_work, protocol, request, self.model)
+                answer = await self.dispatcher.run(work, len(body))
+            if answer.scored is not None:
+                self.measurements.scored(answer.scored)
+            if answer.refusal is not None:
+                self.measurements.refused(answer.refusal)
+            self.measurements.request(endpoint, answer.status, time.perf_counter() - started)
+            return self._response(answer)
+
+        return handle
+
+    def _fixed(self, content: Callable[[dict[str, str]], object]) -> Endpoint:
+        """An endpoint that answers with JSON made from the path's parameters."""
+
+        async def handle(web_request: WebRequest) -> Response:
+            try:
+                return self._response(Answer(orjson.dumps(content(web_request.path_params))))
+            except HostError as error:
+                return self._response(refuse(error))
+
+        return handle
+
+    def _health(
+        self, name: str, *, ready: bool, of: Callable[[dict[str, str]], None] | None = None
+    ) -> Endpoint:
+        """An endpoint that answers 200, or, where it must be ``ready`` and is not, 503."""
+
+        async def handle(web_request: WebRequest) -> Response:
+            try:
+                if of is not None:
+                    of(web_request.path_params)
+            except HostError as error:
+                return self._response(refuse(error))
+            good = self.model is not None or not ready
+            return self._response(Answer(orjson.dumps({name: good}), status=200 if good else 503))
+
+        return handle
+
+    async def _metrics(self, web_request: WebRequest) -> Response:
+        return self._response(Answer(self.measurements.text(), CONTENT_TYPE))
+
+    async def _body(self, web_request: WebRequest) -> bytes:
+        """The request's body.
+
+        :raises Refused: 413: it is larger than allowed. It is not read to its end.
+        """
+        announced = web_request.headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced) > self._max_body:
+            raise self._too_large()
+        chunks, size = [], 0
+        async for chunk in web_request.stream():
+            size += len(chunk)
+            if size > self._max_body:
+                raise self._too_large()
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _too_large(self) -> Refused:
+        return Refused(
+            413,
+            "too_large",
+            f"the body is larger than {self._max_body} bytes; send fewer records in one request",
+        )
+
+    def _response(self, answer: Answer) -> Response:
+        return Response(
+            answer.body,
+            status_code=answer.status,
+            headers={**self._headers, **answer.headers},
+            media_type=answer.media_type,
+        )
+
+    async def _no_such_route(self, web_request: WebRequest, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        if error.status_code == 405:
+            message = f"{web_request.url.path} does not take {web_request.method}"
+        else:
+            message = f"there is nothing at {web_request.url.path}; /openapi.json lists what there is"
+        answer = error_answer(error.status_code, "no_such_route", message)
+        return Response(
+            answer.body,
+            status_code=answer.status,
+            headers={**self._headers, **(error.headers or {})},
+            media_type=answer.media_type,
+        )
+
+
+def _work(protocol: Protocol, request: Request, model: Model) -> Answer:
+    try:
+        return protocol(request, model.score)
+    except HostError as error:
+        if error.__cause__ is not None:
+            log.error("%s", error, exc_info=error.__cause__)
+        return refuse(error)

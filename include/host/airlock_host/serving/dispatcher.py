@@ -1,0 +1,58 @@
+"""Where a request is worked on: at once on the event loop, or in a thread.
+
+The hop to a thread costs about 0.1 ms, as much as a small model itself, and halves the requests a second.
+But a request that takes long on the loop makes every other one wait, health checks too. So the time is
+measured by size of request, and only what has shown itself quick stays on the loop. The quickest of the
+last few decides: a pause of the machine must not send a small model to a thread, where sharing the
+interpreter with the loop would make it look slow for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_QUICK_SECONDS = 0.002
+_REMEMBERED = 4
+
+Result = TypeVar("Result")
+
+
+class Dispatcher:
+    """Runs work, never more than ``threads`` pieces of it at once."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+        self._running = 0
+        self._seconds: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+
+    async def run(self, work: Callable[[], Result], size: int) -> Result:
+        """Run ``work`` for a request body of ``size`` bytes."""
+        bucket = size.bit_length()
+        if self._running < self._threads and self._is_quick(bucket):
+            return self._timed(work, bucket)
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work, bucket)
+        finally:
+            self._running -= 1
+
+    def close(self) -> None:
+        """Wait for the running work and take no more."""
+        self._pool.shutdown()
+
+    def _timed(self, work: Callable[[], Result], bucket: int) -> Result:
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self._seconds[bucket].append(time.perf_counter() - started)
+
+    def _is_quick(self, bucket: int) -> bool:
+        seconds = self._seconds[bucket]
+        return bool(seconds) and min(seconds) < _QUICK_SECONDS

@@ -1,0 +1,148 @@
+"""What a deployment did, in the text format of Prometheus.
+
+Counting happens on the event loop only, in plain numbers; prometheus-client only writes them out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from airlock_host.columns import Columns
+from airlock_host.schema import Field, Schema
+from airlock_host.snapshot import Deployment
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Histogram:
+    """Counts of values by bucket."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """:param bounds: the greatest value of each bucket but the last, which has no bound."""
+        self._bounds = np.asarray(bounds, dtype=np.float64)
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self._counts[self._bounds.searchsorted(value)] += 1
+        self._sum += value
+
+    def add_all(self, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        """Count many values; NaN is left out."""
+        values = values[~np.isnan(values)]
+        self._counts += np.bincount(self._bounds.searchsorted(values), minlength=len(self._counts))
+        self._sum += float(values.sum())
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """By bucket the count of the values up to its bound."""
+        bounds = [f"{bound:.6g}" for bound in self._bounds] + ["+Inf"]
+        return list(zip(bounds, np.cumsum(self._counts).astype(float).tolist(), strict=True))
+
+    @property
+    def sum(self) -> float:
+        """The sum of all values."""
+        return self._sum
+
+
+class Measurements(Collector):
+    """Requests, errors by reason, latency, rows, and how the first number the model answers is spread."""
+
+    def __init__(self, deployment: Deployment, outputs: Schema) -> None:
+        self._deployment = deployment
+        self._labels = {
+            "service": deployment.service,
+            "stage": deployment.stage,
+            "snapshot": deployment.snapshot,
+        }
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._rows = 0
+        self._seconds: dict[str, Histogram] = {}
+        self._score_field = next((field for field in outputs if field.type in ("number", "integer")), None)
+        self._scores = Histogram(_score_bounds(self._score_field))
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def request(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._requests[endpoint, status] += 1
+        if endpoint not in self._seconds:
+            self._seconds[endpoint] = Histogram(_SECONDS)
+        self._seconds[endpoint].add(seconds)
+
+    def refused(self, reason: str) -> None:
+        """Count an error."""
+        self._errors[reason] += 1
+
+    def scored(self, answer: Columns) -> None:
+        """Count the rows of an answer and their scores."""
+        self._rows += answer.count
+        if self._score_field is not None:
+            values = answer[self._score_field.name]
+            if answer.count == 1:
+                value = float(values[0])
+                if value == value:
+                    self._scores.add(value)
+            else:
+                self._scores.add_all(values.astype(np.float64, copy=False))
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """The metric families; called by prometheus-client."""
+        names, values = list(self._labels), list(self._labels.values())
+        info = InfoMetricFamily("airlock_deployment", "The deployment that answers.")
+        info.add_metric([], {key: getattr(self._deployment, key) for key in Deployment.__annotations__})
+        yield info
+        requests = CounterMetricFamily(
+            "airlock_requests", "Answered requests.", labels=[*names, "endpoint", "code"]
+        )
+        for (endpoint, status), count in sorted(self._requests.items()):
+            requests.add_metric([*values, endpoint, str(status)], count)
+        yield requests
+        errors = CounterMetricFamily(
+            "airlock_errors", "Refused or failed requests.", labels=[*names, "reason"]
+        )
+        for reason, count in sorted(self._errors.items()):
+            errors.add_metric([*values, reason], count)
+        yield errors
+        rows = CounterMetricFamily("airlock_rows", "Rows scored.", labels=names)
+        rows.add_metric(values, self._rows)
+        yield rows
+        seconds = HistogramMetricFamily(
+            "airlock_request_seconds",
+            "Time from the whole request read to its answer.",
+            labels=[*names, "endpoint"],
+        )
+        for endpoint, histogram in sorted(self._seconds.items()):
+            seconds.add_metric([*values, endpoint], histogram.buckets(), histogram.sum)
+        yield seconds
+        if self._score_field is not None:
+            scores = HistogramMetricFamily(
+                "airlock_score",
+                "Distribution of the first number the model answers.",
+                labels=[*names, "output"],
+            )
+            scores.add_metric([*values, self._score_field.name], self._scores.buckets(), self._scores.sum)
+            yield scores
+
+
+def _score_bounds(field: Field | None) -> list[float]:
+    """Twenty equal buckets where the output's limits are known, otherwise powers of ten of both signs."""
+    if field is not None and field.minimum is not None and field.maximum is not None:
+        return np.linspace(field.minimum, field.maximum, 21)[1:].tolist()  # type: ignore[no-any-return]
+    powers = [10.0**power for power in range(-3, 7)]
+    return [-power for power in reversed(powers)] + [0.0] + powers
