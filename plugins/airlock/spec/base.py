@@ -17,14 +17,14 @@ class Spec(pydantic.BaseModel):
 
     Fields can be given by position, in the order they are declared: ``Stage("DEV", checks=[...])``.
 
-    :raises SpecError: on construction in Python, with every mistake. (``model_validate`` raises pydantic's own
-        ``ValidationError``, whose places in the data the YAML loader turns into lines.)
+    :raises SpecError: on construction in Python, with every mistake. (``model_validate`` raises pydantic's
+        own ``ValidationError``, whose places in the data the YAML loader turns into lines.)
     """
 
     model_config = pydantic.ConfigDict(
         extra="forbid",
         frozen=True,
-        # A file that says "5" where a number belongs is refused, as an editor with the JSON Schema refuses it.
+        # A file that says "5" where a number belongs is refused, as an editor with the schema refuses it.
         strict=True,
         allow_inf_nan=False,
         use_attribute_docstrings=True,
@@ -33,9 +33,7 @@ class Spec(pydantic.BaseModel):
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = [name for name, field in type(self).model_fields.items() if not field.kw_only]
         if len(values) > len(fields):
-            raise TypeError(
-                f"{type(self).__name__} takes {len(fields)} values by position, not {len(values)}"
-            )
+            raise TypeError(f"{type(self).__name__} takes {len(fields)} values by position")
         by_position = dict(zip(fields, values, strict=False))
         if twice := by_position.keys() & named.keys():
             raise TypeError(f"{type(self).__name__} got more than one value for {', '.join(sorted(twice))}")
@@ -45,7 +43,7 @@ class Spec(pydantic.BaseModel):
             found = "; ".join(str(mistake) for mistake in mistakes(error, type(self)))
             raise SpecError(f"{type(self).__name__}: {found}") from None
 
-    # Tells pydantic that data from files need not pass through ``__init__``, so that it collects all mistakes.
+    # Tells pydantic not to send data from files through ``__init__``: it would stop at the first mistake.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod

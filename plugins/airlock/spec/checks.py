@@ -23,7 +23,10 @@ def _impossible(message: str, mend: str) -> PydanticCustomError:
 
 
 class Check(Spec):
-    """What all checks have in common. In YAML a check is its kind (``smoke``) or ``{kind: {option: value}}``."""
+    """What all checks have in common.
+
+    In YAML a check is its kind (``smoke``) or ``{kind: {option: value}}``.
+    """
 
     kind: ClassVar[CheckKind]
 
@@ -56,7 +59,7 @@ class Smoke(Check):
 
 
 class Contract(Check):
-    """Answers keep the promised schema, bad records are refused, and the golden records give their known answers."""
+    """Answers keep the promised schema, bad records are refused, golden records give their known answers."""
 
     kind = "contract"
 
@@ -88,7 +91,7 @@ class Limit(Spec):
 
 
 class Delta(Spec):
-    """How far a metric may fall behind the champion's; a negative ``min_delta`` is a margin of non-inferiority."""
+    """How far a metric may fall behind the champion's: a margin of non-inferiority."""
 
     min_delta: float | None = None
     """Where higher is better: the least difference (candidate minus champion) that passes."""
@@ -173,17 +176,20 @@ def _delta_mistake(name: str, metric: Metric, delta: Delta) -> PydanticCustomErr
 class Performance(Check):
     """Metrics on a labelled dataset, within limits and, where asked, against the champion on the same rows.
 
-    In YAML each metric with its limit is a key of its own: ``performance: {dataset: holdout, roc_auc: {min: 0.85}}``.
+    In YAML each metric with its limit is a key of its own:
+    ``performance: {dataset: holdout, roc_auc: {min: 0.85}}``.
     """
 
     kind = "performance"
 
     dataset: Name
     """One of the service's datasets."""
-    metrics: Annotated[dict[str, Limit], _each_metric(Limit, _limit_mistake)] = {}
+    metrics: Annotated[dict[str, Limit], _each_metric(Limit, _limit_mistake)] = pydantic.Field(
+        default_factory=dict
+    )
     """The limits, by name of the metric (see ``airlock.spec.metrics``)."""
     vs_champion: Annotated[dict[str, Delta], _each_metric(Delta, _delta_mistake)] = pydantic.Field(
-        default={}, validate_default=True
+        default_factory=dict, validate_default=True
     )
     """How the candidate must compare with the service's current version, by name of the metric."""
     min_rows: int = pydantic.Field(default=200, ge=2, le=1_000_000_000)

@@ -24,7 +24,8 @@ _ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w{1,3})(?:-(?P<last>\w{1,3}))?)(?
 def cron_mistake(expression: str) -> str | None:
     """Say what is wrong with a cron expression, or ``None``.
 
-    Known are the presets and five fields of numbers, names of months and weekdays, ``*``, lists, ranges and steps.
+    Known are the presets, and five fields of numbers, names of months and weekdays, ``*``, lists, ranges and
+    steps.
     """
     if expression.startswith("@"):
         return None if expression in PRESETS else f"{expression!r} is not a known preset"

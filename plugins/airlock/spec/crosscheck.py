@@ -10,14 +10,16 @@ from airlock.spec.checks import Latency, Performance
 from airlock.spec.declared import Declarations, Declared
 from airlock.spec.lifecycle import Lifecycle
 from airlock.spec.mistakes import Mistake, did_you_mean
+from airlock.spec.names import Mode
 from airlock.spec.policy import Approval, Policy
+from airlock.spec.runtime import RuntimeSpec
 from airlock.spec.service import Service
 
 Finding = tuple[Declared[Any], Mistake]
 
 
 def misfits(service: Service, lifecycle: Lifecycle) -> list[Mistake]:
-    """What keeps a service from passing a life cycle: unknown stages, missing datasets, checks that cannot run.
+    """What keeps a service from passing a life cycle: unknown stages, missing datasets, impossible checks.
 
     The places are those in the service.
     """
@@ -54,33 +56,27 @@ def errors(all_: Declarations) -> Iterator[Finding]:
 
 
 def warnings(all_: Declarations) -> Iterator[Finding]:
-    """What works, but is probably not what was meant."""
+    """What works, but is probably not what was meant. Asked only where there are no errors."""
     stages = {stage.name for lifecycle in all_.lifecycles.values() for stage in lifecycle.spec.stages}
-    some_broken = {kind for kind, _ in all_.broken}
-    if "lifecycle" not in some_broken:
-        for policy in all_.policies.values():
-            if policy.spec.stage not in stages:
-                message = f"no life cycle has the stage {policy.spec.stage!r}"
-                yield policy, Mistake(("stage",), message, did_you_mean(policy.spec.stage, stages))
-        for runtime in all_.runtimes.values():
-            for index, stage in enumerate(runtime.spec.stages):
-                if stage not in stages:
-                    message = f"no life cycle has the stage {stage!r}"
-                    yield runtime, Mistake(("stages", index), message, did_you_mean(stage, stages))
-    if "service" not in some_broken:
-        for runtime in all_.runtimes.values():
-            for index, service in enumerate(runtime.spec.services):
-                if service != "*" and service not in all_.services:
-                    message = f"there is no service {service!r}"
-                    mend = did_you_mean(service, all_.services)
-                    yield runtime, Mistake(("services", index), message, mend)
+    for policy in all_.policies.values():
+        if policy.spec.stage not in stages:
+            message = f"no life cycle has the stage {policy.spec.stage!r}"
+            yield policy, Mistake(("stage",), message, did_you_mean(policy.spec.stage, stages))
+    for runtime in all_.runtimes.values():
+        for index, stage in enumerate(runtime.spec.stages):
+            if stage not in stages:
+                message = f"no life cycle has the stage {stage!r}"
+                yield runtime, Mistake(("stages", index), message, did_you_mean(stage, stages))
+        for index, tag in enumerate(runtime.spec.services):
+            if tag not in ("*", *all_.services):
+                mend = did_you_mean(tag, all_.services)
+                yield runtime, Mistake(("services", index), f"there is no service {tag!r}", mend)
     if all_.roles is not None:
         for role, people in all_.roles.spec.roles.items():
             if not people:
                 yield all_.roles, Mistake(("roles", role), f"nobody has the role {role!r}", "Name people.")
-    if "runtime" not in some_broken:
-        for declared in all_.services.values():
-            yield from ((declared, mistake) for mistake in _service_warnings(declared.spec, all_))
+    for service in all_.services.values():
+        yield from ((service, mistake) for mistake in _service_warnings(service.spec, all_))
 
 
 def _service_errors(service: Service, all_: Declarations) -> Iterator[Mistake]:
@@ -137,7 +133,7 @@ def _approval_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
 def _too_few_people(
     approvals: list[Approval], roles: dict[str, list[str]]
 ) -> tuple[tuple[Approval, ...], set[str]] | None:
-    """The smallest group of approvals that its people cannot fill, one place each (Hall's marriage theorem)."""
+    """The smallest group of approvals that its people cannot fill, one place each (Hall's theorem)."""
     for size in range(1, len(approvals) + 1):
         for group in combinations(approvals, size):
             people = {person for approval in group for person in roles[approval.role]}
@@ -153,7 +149,9 @@ def _entry_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
             continue
         earlier = lifecycle.before(policy.stage)
         if not earlier and policy.approvals:
-            message = f"{policy.stage} is the first stage of life cycle {lifecycle.lifecycle!r}: no gate before it asks people"
+            message = (
+                f"no gate is before {policy.stage}, the first stage of life cycle {lifecycle.lifecycle!r}"
+            )
             yield Mistake(("approvals",), message, "Remove the approvals, or put a stage before it.")
         checked = {check.kind for stage in earlier for check in stage.checks}
         for index, kind in enumerate(policy.evidence):
@@ -168,19 +166,21 @@ def _service_warnings(service: Service, all_: Declarations) -> Iterator[Mistake]
     if service.schedule is not None and service.output is not None and "{" not in service.output:
         message = "the output is the same for each interval, so each overwrites the one before"
         yield Mistake(("output",), message, "Put the interval into it, like {{ data_interval_start | ds }}.")
-    lifecycle = all_.lifecycles.get(service.lifecycle)
-    if lifecycle is None or not all_.runtimes:
+    if not all_.runtimes:
         return
-    stages = lifecycle.spec.stages
+    stages = all_.lifecycles[service.lifecycle].spec.stages
     needed = [(stage.name, service.stage_mode(stage)) for stage in stages]
     if service.schedule is not None:
         needed.append((stages[-1].name, "batch"))
     for stage_name, mode in dict.fromkeys(needed):
         if not any(
-            stage_name in runtime.spec.stages
-            and mode in runtime.spec.modes
-            and not {"*", service.service}.isdisjoint(runtime.spec.services)
-            for runtime in all_.runtimes.values()
+            _takes(runtime.spec, service.service, stage_name, mode) for runtime in all_.runtimes.values()
         ):
             message = f"no runtime takes {service.service!r} in mode {mode} at stage {stage_name}"
             yield Mistake(("service",), message, "Add the stage, the service or the mode to a runtime.")
+
+
+def _takes(runtime: RuntimeSpec, service: str, stage: str, mode: Mode) -> bool:
+    return (
+        stage in runtime.stages and mode in runtime.modes and not {"*", service}.isdisjoint(runtime.services)
+    )

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.checks import AnyCheck, written_name
 from airlock.spec.names import Mode, Name, StageName, Text
-from airlock.spec.unique import unique_by
-
-
-def _written_stage(value: Any) -> Any:
-    return value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+from airlock.spec.unique import unique
 
 
 class Stage(Spec):
@@ -24,8 +19,8 @@ class Stage(Spec):
     """What the stage is called: runtimes and policies refer to it."""
     checks: Annotated[
         list[AnyCheck],
-        unique_by(written_name, "check", "Give one of them a name of its own: {kind: {name: …}}."),
-    ] = []
+        unique("check", by=written_name, mend="Give one of them another name: {kind: {name: …}}."),
+    ] = pydantic.Field(default_factory=list)
     """What is checked, in parallel, after the deployment."""
     mode: Mode | None = None
     """How snapshots run at this stage, for services that do not say it for the stage."""
@@ -44,7 +39,7 @@ class Lifecycle(Spec):
     stages: Annotated[
         list[Stage],
         pydantic.Field(min_length=1, max_length=50),
-        unique_by(_written_stage, "stage", "Rename one of them: a snapshot passes each stage once."),
+        unique("stage", by="name", mend="Rename one of them: a snapshot passes each stage once."),
     ]
     """The stages, in the order in which a snapshot passes them."""
 

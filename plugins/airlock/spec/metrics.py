@@ -1,4 +1,4 @@
-"""The measures of performance that Airlock knows: what they are for, which way is better, what values they can have."""
+"""The measures of performance that Airlock knows: their task, which way is better, what values they have."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ METRICS: dict[str, Metric] = {
     "median_absolute_error": Metric("regression", False, (0, inf)),
     "max_error": Metric("regression", False, (0, inf)),
 }
-"""By name, as scikit-learn calls them (``brier`` is the Brier score loss, ``rmse`` the root mean squared error)."""
+"""By name, as in scikit-learn (``brier`` is the Brier score loss, ``rmse`` the root mean squared error)."""

@@ -73,7 +73,7 @@ def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
         choices = context["expected"]
         mend = f"Write {choices}."
         if isinstance(found["input"], str):
-            near = nearest(found["input"], [choice for choice in choices.replace(" or ", ", ").split(", ")])
+            near = nearest(found["input"], choices.replace(" or ", ", ").split(", "))
             mend = mend if near is None else f"Did you mean {near}? Known: {choices}."
         return Mistake(place, f"{_shown(found['input'])} is not one of the choices", mend)
     if kind in _WRONG_TYPES:
@@ -132,7 +132,7 @@ def _known_keys(model: type[Spec], place: Sequence[str | int]) -> set[str]:
 
 
 def _specs_in(annotation: Any) -> list[type[Spec]]:
-    """Every model that an annotation mentions, however deep: ``dict[str, list[Stage]]`` mentions ``Stage``."""
+    """Every model that an annotation mentions, however deep: ``Stage`` in ``dict[str, list[Stage]]``."""
     from airlock.spec.base import Spec
 
     if isinstance(annotation, type) and issubclass(annotation, Spec):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic_core import PydanticCustomError
@@ -13,9 +12,10 @@ from pydantic_core import PydanticCustomError
 from airlock.spec.base import Spec
 from airlock.spec.names import Line, Mode, Name, Text
 from airlock.spec.schema import Field
-from airlock.spec.unique import unique_by
+from airlock.spec.unique import unique
 
-_VERSIONS = r"^\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]+(\.[0-9]+){0,2}(\.\*)?\s*(,\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]+(\.[0-9]+){0,2}(\.\*)?\s*)*$"
+_VERSION = r"\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?\s*"
+_VERSIONS = rf"^{_VERSION}(,{_VERSION})*$"
 
 
 def _check_python(versions: str) -> str:
@@ -38,18 +38,17 @@ def _check_inside(path: str) -> str:
     return path
 
 
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _written_field(value: Any) -> Any:
-    return value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
-
-
 InnerPath = Annotated[Line, pydantic.AfterValidator(_check_inside)]
 """A file inside the model's folder."""
 
-Fields = Annotated[list[Field], unique_by(_written_field, "field", "Rename one of them.")]
+PythonVersions = Annotated[
+    str,
+    pydantic.AfterValidator(_check_python),
+    pydantic.WithJsonSchema({"type": "string", "pattern": _VERSIONS}),
+]
+"""A range of Python versions, like ``>=3.11,<3.14``."""
+
+Fields = Annotated[list[Field], unique("field", by="name", mend="Rename one of them.")]
 
 
 class ModelDescription(Spec):
@@ -65,24 +64,18 @@ class ModelDescription(Spec):
     """How the model is stored; without it, guessed from the files."""
     source: InnerPath = "model.py"
     """For ``python``: the module with ``init``, ``score``, ``metrics`` and ``train``."""
-    services: Annotated[list[Name], unique_by(_itself, "service", "Remove one of them.")] = []
+    services: Annotated[list[Name], unique("service")] = pydantic.Field(default_factory=list)
     """The services its snapshots are for, beside those named when a snapshot is made."""
-    modes: Annotated[
-        list[Mode], pydantic.Field(min_length=1), unique_by(_itself, "mode", "Remove one of them.")
-    ] = ["online", "batch"]  # noqa: RUF012  pydantic copies defaults
+    modes: Annotated[list[Mode], pydantic.Field(min_length=1), unique("mode")] = ["online", "batch"]  # noqa: RUF012  pydantic copies defaults
     """The modes it can run in."""
-    python: Annotated[
-        str,
-        pydantic.AfterValidator(_check_python),
-        pydantic.WithJsonSchema({"type": "string", "pattern": _VERSIONS}),
-    ] = ">=3.11,<3.14"
+    python: PythonVersions = ">=3.11,<3.14"
     """The Python versions it runs on."""
     requirements: InnerPath = "requirements.txt"
     """The packages it needs, in the format of pip."""
-    input: Fields = []
+    input: Fields = pydantic.Field(default_factory=list)
     """The fields of a record; for MLflow taken from the model's signature when absent."""
-    output: Fields = []
+    output: Fields = pydantic.Field(default_factory=list)
     """The fields of an answer; for MLflow taken from the model's signature when absent."""
     golden: InnerPath | None = None
-    """Golden records: a file of JSON lines, ``{"input": {…}, "output": {…}}``. Without it, ``golden.jsonl`` if the
-    folder has one."""
+    """Golden records: a file of JSON lines, ``{"input": {…}, "output": {…}}``. Without it, ``golden.jsonl`` if
+    the folder has one."""

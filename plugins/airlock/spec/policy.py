@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 
@@ -12,15 +11,7 @@ from airlock.spec.base import Spec
 from airlock.spec.checks import CheckKind
 from airlock.spec.duration import Duration
 from airlock.spec.names import Line, Name, StageName
-from airlock.spec.unique import unique_by
-
-
-def _written_role(value: Any) -> Any:
-    return value.get("role") if isinstance(value, Mapping) else getattr(value, "role", None)
-
-
-def _itself(value: Any) -> Any:
-    return value
+from airlock.spec.unique import unique
 
 
 class Approval(Spec):
@@ -43,21 +34,21 @@ class Policy(Spec):
     approvals: Annotated[
         list[Approval],
         pydantic.Field(max_length=10),
-        unique_by(_written_role, "role", "Use 'count' to ask for more people of a role."),
-    ] = []
+        unique("role", by="role", mend="Use 'count' to ask for more people of a role."),
+    ] = pydantic.Field(default_factory=list)
     """Who must agree. One person fills one place only."""
     separation_of_duties: bool = True
     """Whether the approvals of the requester and of the snapshot's author are refused."""
     expires: Duration = timedelta(days=7)
     """How long the gate waits for people."""
-    evidence: Annotated[list[CheckKind], unique_by(_itself, "kind of check", "Remove one of them.")] = []
+    evidence: Annotated[list[CheckKind], unique("kind of check")] = pydantic.Field(default_factory=list)
     """Kinds of checks that must have passed at an earlier stage."""
 
 
 class Roles(Spec):
     """Who has which approver role: Airflow's user names."""
 
-    roles: dict[Name, Annotated[list[Line], unique_by(_itself, "person", "Remove one of them.")]] = {}
+    roles: dict[Name, Annotated[list[Line], unique("person")]] = pydantic.Field(default_factory=dict)
     """The people, by role."""
 
     def people(self, role: str) -> list[str]:

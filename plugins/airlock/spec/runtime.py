@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.names import Line, Mode, Name, StageName
 from airlock.spec.size import Size
-from airlock.spec.unique import unique_by
+from airlock.spec.unique import unique
 
 
 class LocalOptions(Spec):
@@ -25,10 +25,6 @@ def _check_tag(tag: str) -> str:
     if tag == "*":
         return tag
     return _name.validate_python(tag)
-
-
-def _itself(value: Any) -> Any:
-    return value
 
 
 _name = pydantic.TypeAdapter(Name)
@@ -48,17 +44,11 @@ class RuntimeSpec(Spec):
     """The runtime's name."""
     kind: Literal["local"]
     """What it is; ``local`` runs processes on the machine of the Airflow worker."""
-    stages: Annotated[
-        list[StageName], pydantic.Field(min_length=1), unique_by(_itself, "stage", "Remove one of them.")
-    ]
+    stages: Annotated[list[StageName], pydantic.Field(min_length=1), unique("stage")]
     """The stages it serves."""
-    services: Annotated[
-        list[ServiceTag], pydantic.Field(min_length=1), unique_by(_itself, "service", "Remove one of them.")
-    ] = ["*"]  # noqa: RUF012  pydantic copies defaults
+    services: Annotated[list[ServiceTag], pydantic.Field(min_length=1), unique("service")] = ["*"]  # noqa: RUF012  pydantic copies defaults
     """The services it serves; ``*`` is any. A runtime that names a service is preferred for it."""
-    modes: Annotated[
-        list[Mode], pydantic.Field(min_length=1), unique_by(_itself, "mode", "Remove one of them.")
-    ] = ["batch", "online"]  # noqa: RUF012
+    modes: Annotated[list[Mode], pydantic.Field(min_length=1), unique("mode")] = ["batch", "online"]  # noqa: RUF012
     """The modes it can run."""
     capacity: int = pydantic.Field(default=1, ge=1, le=100_000)
     """How many deployments it holds at the same time."""

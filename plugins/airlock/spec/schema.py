@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from airlock.spec.base import Spec
 from airlock.spec.names import Line
-from airlock.spec.unique import unique_by
+from airlock.spec.unique import unique
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Value = str | int | float | bool
@@ -59,9 +59,7 @@ class Field(Spec):
         Annotated[
             list[FieldValue],
             pydantic.Field(min_length=1),
-            unique_by(
-                lambda value: value if isinstance(value, str) else None, "value", "Remove one of them."
-            ),
+            unique("value"),
         ]
         | None
     ) = None

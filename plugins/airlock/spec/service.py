@@ -28,7 +28,7 @@ class Dataset(Spec):
     """Labelled records that checks measure on."""
 
     path: Line
-    """A Parquet or CSV file, or a pattern of them; relative to the project folder, which holds ``include/``."""
+    """A Parquet or CSV file, or a pattern of them; relative to the project folder (with ``include/``)."""
     target: Line
     """The column with the true answer."""
 
@@ -43,7 +43,7 @@ def _check_schedule(schedule: str) -> str:
 
 
 class Service(Spec):
-    """A use of models with an owner: it has a life cycle, a URL or a schedule, and one current version a stage.
+    """A use of models with an owner: it has a life cycle, and a current version for each stage.
 
     A service with a ``schedule`` is scored in batches on it, whatever its ``mode``.
     """
@@ -65,20 +65,20 @@ class Service(Spec):
     ] = "online"
     """How snapshots run: one word for all stages, or a mapping of stage to word."""
     on_newer: Literal["supersede", "queue"] = "supersede"
-    """What happens when a newer snapshot is promoted while one is on its way: the older one gives up its passage
-    (``supersede``), or the newer one waits (``queue``)."""
-    datasets: dict[Name, Dataset] = {}
+    """What happens when a newer snapshot is promoted while one is on its way: the older one gives up its
+    passage (``supersede``), or the newer one waits (``queue``)."""
+    datasets: dict[Name, Dataset] = pydantic.Field(default_factory=dict)
     """What performance checks measure on, by name."""
     resources: Resources = Resources()
     """What one deployment or job gets."""
     input: Line | None = None
-    """For scheduled scoring: the records to score, a file or a pattern; Airflow's Jinja templates are filled in,
-    like ``data/{{ data_interval_start | ds }}/*.parquet``."""
+    """For scheduled scoring: the records to score, a file or a pattern with Airflow's Jinja templates, like
+    ``data/{{ data_interval_start | ds }}/*.parquet``."""
     output: Line | None = None
     """For scheduled scoring: the folder of the scores, with Jinja templates as in ``input``."""
     partitions: int = pydantic.Field(default=4, ge=1, le=1000)
-    """For scheduled scoring: the input files of an interval are divided into at most this many partitions, which are
-    scored in parallel."""
+    """For scheduled scoring: the input files of an interval are divided into at most this many partitions,
+    which are scored in parallel."""
     schedule: Annotated[Line, pydantic.AfterValidator(_check_schedule)] | None = None
     """When to score: a cron expression, or @hourly, @daily, @weekly, @monthly."""
 
@@ -102,8 +102,8 @@ class Service(Spec):
     def stage_mode(self, stage: Stage | str) -> Mode:
         """How snapshots of this service run at a stage.
 
-        What the service says for the stage comes first, then the stage's own mode, then what the service says for
-        all stages; ``online`` otherwise.
+        What the service says for the stage comes first, then the stage's own mode, then what the service says
+        for all stages; ``online`` otherwise.
         """
         name, own = (stage.name, stage.mode) if isinstance(stage, Stage) else (stage, None)
         if isinstance(self.mode, dict):

@@ -78,7 +78,7 @@ class _Entry:
 class Document:
     """One YAML document.
 
-    :param value: its data: ``dict`` with text keys, ``list``, ``str``, ``int``, ``float``, ``bool``, ``None``.
+    :param value: its data: mappings with text keys, lists, text, numbers, true, false and ``None``.
     :param start: the index of its first character.
     :param entries: by the ``id`` of each mapping and list, where its items stand.
     """
