@@ -117,12 +117,8 @@ class EntryFacts:
     def assignment(self) -> Assignment:
         """Which of the policy's places are filled, and by whom."""
         rejecting = {decision.user for decision in self.rejections}
-        votes = [
-            Vote(decision.user)
-            for decision in self.standing
-            if decision.verdict == "approve" and decision.user not in rejecting | self.excluded
-        ]
-        return match(self.policy.approvals, votes, self.roles, excluded=self.excluded)
+        votes = [Vote(decision.user) for decision in self.standing if decision.verdict == "approve"]
+        return match(self.policy.approvals, votes, self.roles, excluded=rejecting | self.excluded)
 
 
 def may_enter(facts: EntryFacts) -> list[Unmet]:
@@ -176,8 +172,9 @@ def judge_vote(
 def _passage(facts: EntryFacts) -> Iterator[Unmet]:
     passage = facts.passage
     if passage.state == "finished":
-        message = f"The passage of {passage.snapshot_name} is over: {passage.outcome}. {passage.reason or ''}".strip()
-        yield Unmet("passage_over", message, ("whoever promotes it again",))
+        message = f"The passage of {passage.snapshot_name} is over: {passage.outcome}."
+        reason = f" {passage.reason}" if passage.reason else ""
+        yield Unmet("passage_over", message + reason, ("whoever promotes it again",))
     elif passage.state == "queued":
         message = f"The passage of {passage.snapshot_name} waits in line behind another of {passage.service}."
         yield Unmet("passage_queued", message)
@@ -208,9 +205,8 @@ def _check(facts: EntryFacts, stage: str, check: Check, row: CheckRow | None) ->
     if row.status in PASSED or (row.status == "fail" and check.on_fail == "warn"):
         return None
     if row.status == "fail":
-        return Unmet(
-            "check_failed", f"{what} failed.{told}", (f"{facts.snapshot.created_by}, by a new snapshot",)
-        )
+        author = f"{facts.snapshot.created_by}, by a new snapshot"
+        return Unmet("check_failed", f"{what} failed.{told}", (author,))
     if row.status == "inconclusive":
         return _inconclusive(facts, f"{what} could not tell: it is inconclusive.{told}")
     if row.status == "skipped":

@@ -16,7 +16,7 @@ def gather(
 ) -> EntryFacts:
     """Read the facts about a passage's entry into a stage, as they are now.
 
-    :param snapshot_problems: see :class:`EntryFacts`; ``deploy`` passes what verifying the stored files found.
+    :param snapshot_problems: what verifying the stored files found; ``None`` says that nobody has looked.
     :raises NotFound: the passage's life cycle has no such stage, or the passage is gone.
     """
     lifecycle = Lifecycle.model_validate(passage.lifecycle)
