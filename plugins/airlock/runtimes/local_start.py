@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ if __name__ == "__main__":
 
 from airlock.runtimes.local_folder import LOCK, LOG, Plan, State, sign_lock
 
-_SECONDS_TO_START = 60.0
+_SECONDS_TO_START = 60
 
 
 class NotStarted(Exception):
@@ -50,10 +51,9 @@ def start(folder: Path, attempt: int, variables: Mapping[str, str]) -> None:
                 env=dict(variables),
                 cwd="/",
                 start_new_session=True,
-                timeout=_SECONDS_TO_START,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except OSError as error:
             raise NotStarted(str(error)) from error
     if ended.returncode != 0:
         with (folder / LOG).open("rb") as log:
@@ -64,6 +64,8 @@ def start(folder: Path, attempt: int, variables: Mapping[str, str]) -> None:
 
 def main(folder: str, attempt: int) -> int:
     """Become the supervisor of a folder, unless it has or had this one."""
+    # Ends this program, not the supervisor that it forks. (A timeout of its caller would wait in steps.)
+    signal.alarm(_SECONDS_TO_START)
     try:
         # Everything below is relative, so that a folder that is renamed to be removed is never written again.
         os.chdir(folder)

@@ -27,6 +27,7 @@ from airlock.runtimes.job_cause import JobCause
 from airlock.runtimes.local_folder import (
     LOG,
     OLDER_LOG,
+    PLAN,
     PORT,
     RESULT,
     SCRATCH,
@@ -95,11 +96,10 @@ class Supervisor:
         except Ended:
             self._end_child()
             self._set(state="failed", cause="cancelled", message="It was told to end.")
-        except FileNotFoundError:
-            # The folder was removed: whoever did that ends this process too, and nobody will read the state.
-            self._end_child()
         except Exception as error:
             self._end_child()
+            if not Path(PLAN).exists():
+                return  # the folder was removed meanwhile: nobody will read the state
             self._set(state="failed", cause="error", message=f"The supervisor failed: {error!r}")
             raise
 
@@ -139,7 +139,7 @@ class Supervisor:
                 self._wait(None)
             code = self._collect()
             end_all(self._descendants, grace_seconds=0)
-            reason = self._why_it_ended(code, with_limits)
+            cause, reason = self._cause_of(code, with_limits), self._why_it_ended(code, with_limits)
             with_limits.close()
             if ready_at is not None and time.monotonic() - ready_at >= QUICK_CRASH_SECONDS:
                 crashes, pause = 0, FIRST_RESTART_PAUSE_SECONDS
@@ -149,7 +149,7 @@ class Supervisor:
                 times = f"{crashes} times in a row" if was_ready else "before it was ready"
                 self._set(
                     state="failed",
-                    cause=self._cause_of(code, with_limits),
+                    cause=cause,
                     exit_code=code,
                     child=None,
                     message=f"The server ended {times}, at last with {reason}. Its log:\n{said}",

@@ -1,0 +1,47 @@
+"""Does what its records ask for, so that tests see what a runtime makes of it."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def init(folder: Path) -> None:
+    """Do what ``behaviour.json`` says, for what cannot be asked of a record."""
+    behaviour = json.loads((folder / "behaviour.json").read_text(encoding="utf-8"))
+    if "starts" in behaviour:
+        note(behaviour["starts"])
+    if "fail" in behaviour:
+        raise ValueError(behaviour["fail"])
+    if "linger" in behaviour:  # a thread that is no daemon keeps a process from ending
+        threading.Thread(target=time.sleep, args=(behaviour["linger"],)).start()
+    if "child" in behaviour:  # leaves the process group, as a badly behaved worker process may
+        subprocess.Popen(["sleep", str(behaviour["child"])], start_new_session=True)
+
+
+def score(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Double the amounts, after doing what the records ask for."""
+    for act, text, amount in zip(rows["act"], rows["text"], rows["amount"], strict=True):
+        if act == "note":
+            note(text)
+        elif act == "print":
+            print(text, flush=True)
+        elif act == "fail":
+            raise ValueError(text)
+        elif act == "exit":
+            os._exit(int(amount))
+        elif act == "sleep":
+            time.sleep(amount)
+        elif act == "allocate":
+            np.ones((int(amount), 1024, 128))  # MiB
+    return {"doubled": rows["amount"] * 2}
+
+
+def note(path: str) -> None:
+    """Leave a trace of this process."""
+    with open(path, "a", encoding="utf-8") as notes:
+        notes.write(f"{os.getpid()}\n")
