@@ -15,7 +15,6 @@ from airlock.spec.names import CheckName, Line, Name
 from airlock.spec.unique import error_details
 
 CheckKind = Literal["smoke", "contract", "performance", "latency"]
-CHECK_KINDS: tuple[CheckKind, ...] = ("smoke", "contract", "performance", "latency")
 
 
 def _impossible(message: str, mend: str) -> PydanticCustomError:

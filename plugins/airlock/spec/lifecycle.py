@@ -9,7 +9,7 @@ import pydantic
 from airlock.spec.base import Spec
 from airlock.spec.checks import AnyCheck, written_name
 from airlock.spec.names import Mode, Name, StageName, Text
-from airlock.spec.unique import unique
+from airlock.spec.unique import Unique
 
 
 class Stage(Spec):
@@ -19,7 +19,7 @@ class Stage(Spec):
     """What the stage is called: runtimes and policies refer to it."""
     checks: Annotated[
         list[AnyCheck],
-        unique("check", by=written_name, mend="Give one of them another name: {kind: {name: …}}."),
+        Unique("check", by=written_name, mend="Give one of them another name: {kind: {name: …}}."),
     ] = pydantic.Field(default_factory=list)
     """What is checked, in parallel, after the deployment."""
     mode: Mode | None = None
@@ -39,7 +39,7 @@ class Lifecycle(Spec):
     stages: Annotated[
         list[Stage],
         pydantic.Field(min_length=1, max_length=50),
-        unique("stage", by="name", mend="Rename one of them: a snapshot passes each stage once."),
+        Unique("stage", by="name", mend="Rename one of them: a snapshot passes each stage once."),
     ]
     """The stages, in the order in which a snapshot passes them."""
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from airlock.spec.base import Spec
 from airlock.spec.names import Line, Mode, Name, Text
 from airlock.spec.schema import Field
-from airlock.spec.unique import unique
+from airlock.spec.unique import Unique
 
 _VERSION = r"\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?\s*"
 _VERSIONS = rf"^{_VERSION}(,{_VERSION})*$"
@@ -48,7 +48,7 @@ PythonVersions = Annotated[
 ]
 """A range of Python versions, like ``>=3.11,<3.14``."""
 
-Fields = Annotated[list[Field], unique("field", by="name", mend="Rename one of them.")]
+Fields = Annotated[list[Field], Unique("field", by="name", mend="Rename one of them.")]
 
 
 class ModelDescription(Spec):
@@ -64,9 +64,9 @@ class ModelDescription(Spec):
     """How the model is stored; without it, guessed from the files."""
     source: InnerPath = "model.py"
     """For ``python``: the module with ``init``, ``score``, ``metrics`` and ``train``."""
-    services: Annotated[list[Name], unique("service")] = pydantic.Field(default_factory=list)
+    services: Annotated[list[Name], Unique("service")] = pydantic.Field(default_factory=list)
     """The services its snapshots are for, beside those named when a snapshot is made."""
-    modes: Annotated[list[Mode], pydantic.Field(min_length=1), unique("mode")] = ["online", "batch"]  # noqa: RUF012  pydantic copies defaults
+    modes: Annotated[list[Mode], pydantic.Field(min_length=1), Unique("mode")] = ["online", "batch"]  # noqa: RUF012  pydantic copies defaults
     """The modes it can run in."""
     python: PythonVersions = ">=3.11,<3.14"
     """The Python versions it runs on."""
@@ -77,5 +77,5 @@ class ModelDescription(Spec):
     output: Fields = pydantic.Field(default_factory=list)
     """The fields of an answer; for MLflow taken from the model's signature when absent."""
     golden: InnerPath | None = None
-    """Golden records: a file of JSON lines, ``{"input": {…}, "output": {…}}``. Without it, ``golden.jsonl`` if
-    the folder has one."""
+    """Golden records: a file of JSON lines, ``{"input": {…}, "output": {…}}``. Without it, ``golden.jsonl``
+    if the folder has one."""

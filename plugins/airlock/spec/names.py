@@ -12,6 +12,7 @@ Mode = Literal["batch", "online"]
 """How a snapshot runs: ``batch`` jobs on an ephemeral deployment, or ``online`` behind an endpoint."""
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+LONGEST_LINE = 1000
 STAGE_PATTERN = r"^[A-Z][A-Z0-9_]{0,31}$"
 
 _NAME_RULE = "up to 63 lower-case letters, digits, '-' and '_', with a letter or digit at both ends"
@@ -65,6 +66,10 @@ def _check_text(value: str) -> str:
 
 
 def _check_line(value: str) -> str:
+    if len(value) > LONGEST_LINE:
+        raise PydanticCustomError(
+            "text", "the text is longer than {most} characters", {"most": LONGEST_LINE, "mend": "Shorten it."}
+        )
     if not value.strip():
         raise PydanticCustomError(
             "text", "the text is empty", {"mend": "Write something, or leave the key out."}
@@ -78,8 +83,8 @@ def _check_line(value: str) -> str:
     return value
 
 
-def _string(pattern: str) -> Any:
-    return pydantic.WithJsonSchema({"type": "string", "pattern": pattern})
+def _string(pattern: str, **more: int) -> Any:
+    return pydantic.WithJsonSchema({"type": "string", "pattern": pattern, **more})
 
 
 Name = Annotated[str, pydantic.AfterValidator(_check_name), _string(NAME_PATTERN)]
@@ -100,6 +105,8 @@ Text = Annotated[
 Line = Annotated[
     str,
     pydantic.AfterValidator(_check_line),
-    _string(r"^[^\u0000-\u001f\u007f]*[^\s\u0000-\u001f\u007f][^\u0000-\u001f\u007f]*$"),
+    _string(
+        r"^[^\u0000-\u001f\u007f]*[^\s\u0000-\u001f\u007f][^\u0000-\u001f\u007f]*$", maxLength=LONGEST_LINE
+    ),
 ]
-"""One line of text that is not empty."""
+"""One line of text that is not empty, up to 1000 characters."""

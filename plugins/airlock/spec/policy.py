@@ -11,7 +11,7 @@ from airlock.spec.base import Spec
 from airlock.spec.checks import CheckKind
 from airlock.spec.duration import Duration
 from airlock.spec.names import Line, Name, StageName
-from airlock.spec.unique import unique
+from airlock.spec.unique import Unique
 
 
 class Approval(Spec):
@@ -34,21 +34,21 @@ class Policy(Spec):
     approvals: Annotated[
         list[Approval],
         pydantic.Field(max_length=10),
-        unique("role", by="role", mend="Use 'count' to ask for more people of a role."),
+        Unique("role", by="role", mend="Use 'count' to ask for more people of a role."),
     ] = pydantic.Field(default_factory=list)
     """Who must agree. One person fills one place only."""
     separation_of_duties: bool = True
     """Whether the approvals of the requester and of the snapshot's author are refused."""
     expires: Duration = timedelta(days=7)
     """How long the gate waits for people."""
-    evidence: Annotated[list[CheckKind], unique("kind of check")] = pydantic.Field(default_factory=list)
+    evidence: Annotated[list[CheckKind], Unique("kind of check")] = pydantic.Field(default_factory=list)
     """Kinds of checks that must have passed at an earlier stage."""
 
 
 class Roles(Spec):
     """Who has which approver role: Airflow's user names."""
 
-    roles: dict[Name, Annotated[list[Line], unique("person")]] = pydantic.Field(default_factory=dict)
+    roles: dict[Name, Annotated[list[Line], Unique("person")]] = pydantic.Field(default_factory=dict)
     """The people, by role."""
 
     def people(self, role: str) -> list[str]:

@@ -9,7 +9,7 @@ import pydantic
 from airlock.spec.base import Spec
 from airlock.spec.names import Line, Mode, Name, StageName
 from airlock.spec.size import Size
-from airlock.spec.unique import unique
+from airlock.spec.unique import Unique
 
 
 class LocalOptions(Spec):
@@ -44,11 +44,11 @@ class RuntimeSpec(Spec):
     """The runtime's name."""
     kind: Literal["local"]
     """What it is; ``local`` runs processes on the machine of the Airflow worker."""
-    stages: Annotated[list[StageName], pydantic.Field(min_length=1), unique("stage")]
+    stages: Annotated[list[StageName], pydantic.Field(min_length=1), Unique("stage")]
     """The stages it serves."""
-    services: Annotated[list[ServiceTag], pydantic.Field(min_length=1), unique("service")] = ["*"]  # noqa: RUF012  pydantic copies defaults
+    services: Annotated[list[ServiceTag], pydantic.Field(min_length=1), Unique("service")] = ["*"]  # noqa: RUF012  pydantic copies defaults
     """The services it serves; ``*`` is any. A runtime that names a service is preferred for it."""
-    modes: Annotated[list[Mode], pydantic.Field(min_length=1), unique("mode")] = ["batch", "online"]  # noqa: RUF012
+    modes: Annotated[list[Mode], pydantic.Field(min_length=1), Unique("mode")] = ["batch", "online"]  # noqa: RUF012
     """The modes it can run."""
     capacity: int = pydantic.Field(default=1, ge=1, le=100_000)
     """How many deployments it holds at the same time."""

@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from airlock.spec.base import Spec
 from airlock.spec.names import Line
-from airlock.spec.unique import unique
+from airlock.spec.unique import Unique
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Value = str | int | float | bool
@@ -59,7 +59,7 @@ class Field(Spec):
         Annotated[
             list[FieldValue],
             pydantic.Field(min_length=1),
-            unique("value"),
+            Unique("value"),
         ]
         | None
     ) = None

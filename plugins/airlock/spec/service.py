@@ -9,7 +9,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from airlock.spec.base import Spec
-from airlock.spec.cron import cron_mistake
+from airlock.spec.cron import PRESETS, cron_mistake
 from airlock.spec.lifecycle import Stage
 from airlock.spec.names import Line, Mode, Name, StageName, Text
 from airlock.spec.size import GiB, Size
@@ -40,6 +40,16 @@ def _check_schedule(schedule: str) -> str:
         )
         raise PydanticCustomError("schedule", "{mistake}", {"mistake": mistake, "mend": mend})
     return schedule
+
+
+Schedule = Annotated[
+    Line,
+    pydantic.AfterValidator(_check_schedule),
+    pydantic.WithJsonSchema(
+        {"type": "string", "pattern": rf"^({'|'.join(PRESETS)}|\s*\S+(\s+\S+){{4}}\s*)$", "maxLength": 1000}
+    ),
+]
+"""A cron expression of five fields, or a preset."""
 
 
 class Service(Spec):
@@ -79,7 +89,7 @@ class Service(Spec):
     partitions: int = pydantic.Field(default=4, ge=1, le=1000)
     """For scheduled scoring: the input files of an interval are divided into at most this many partitions,
     which are scored in parallel."""
-    schedule: Annotated[Line, pydantic.AfterValidator(_check_schedule)] | None = None
+    schedule: Schedule | None = None
     """When to score: a cron expression, or @hourly, @daily, @weekly, @monthly."""
 
     @pydantic.field_validator("schedule")

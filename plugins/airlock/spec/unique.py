@@ -6,29 +6,37 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pydantic
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
 
-def unique(
-    what: str, *, by: str | Callable[[Any], Any] | None = None, mend: str = "Remove one of them."
-) -> pydantic.WrapValidator:
-    """Refuse two items of a list that have the same name.
+class Unique:
+    """Refuses two items of a list that have the same name: ``Annotated[list[Stage], Unique("stage", …)]``.
 
     Looks at the data as it was written, so that duplicates are reported beside other mistakes in the items.
 
-    :param what: what the name is, for the message: ``stage``.
+    :param what: what the name is, for the message.
     :param by: the key that holds an item's name, or a function that finds it; the item itself if absent.
     """
 
-    def name_of(item: Any) -> Any:
-        if by is None:
-            return item
-        if callable(by):
-            return by(item)
-        return item.get(by) if isinstance(item, Mapping) else getattr(item, by, None)
+    def __init__(
+        self, what: str, *, by: str | Callable[[Any], Any] | None = None, mend: str = "Remove one of them."
+    ) -> None:
+        self._what = what
+        self._by = by
+        self._mend = mend
 
-    def check(value: Any, validate: pydantic.ValidatorFunctionWrapHandler) -> Any:
-        duplicates = _duplicates(value, name_of, what, mend) if isinstance(value, list) else []
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | ({"uniqueItems": True} if self._by is None else {})
+
+    def _check(self, value: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        duplicates = self._duplicates(value) if isinstance(value, list) else []
         try:
             valid = validate(value)
         except pydantic.ValidationError as error:
@@ -37,28 +45,30 @@ def unique(
             both = error_details(error) + duplicates
             raise pydantic.ValidationError.from_exception_data(error.title, both) from None
         if duplicates:
-            raise pydantic.ValidationError.from_exception_data(what, duplicates)
+            raise pydantic.ValidationError.from_exception_data(self._what, duplicates)
         return valid
 
-    return pydantic.WrapValidator(check)
+    def _duplicates(self, items: list[Any]) -> list[InitErrorDetails]:
+        found = []
+        seen = set()
+        for index, item in enumerate(items):
+            name = self._name(item)
+            if not isinstance(name, str | int | float):
+                continue
+            identity = (isinstance(name, bool), name)  # true is not 1 in YAML and JSON
+            if identity in seen:
+                context = {"what": self._what, "name": repr(name), "mend": self._mend}
+                error = PydanticCustomError("duplicate", "the {what} {name} is here twice", context)
+                found.append(InitErrorDetails(type=error, loc=(index,), input=item))
+            seen.add(identity)
+        return found
 
-
-def _duplicates(
-    items: list[Any], name_of: Callable[[Any], Any], what: str, mend: str
-) -> list[InitErrorDetails]:
-    found = []
-    seen = set()
-    for index, item in enumerate(items):
-        name = name_of(item)
-        if not isinstance(name, str | int | float):
-            continue
-        identity = (isinstance(name, bool), name)  # true is not 1 in YAML and JSON
-        if identity in seen:
-            context = {"what": what, "name": repr(name), "mend": mend}
-            error = PydanticCustomError("duplicate", "the {what} {name} is here twice", context)
-            found.append(InitErrorDetails(type=error, loc=(index,), input=item))
-        seen.add(identity)
-    return found
+    def _name(self, item: Any) -> Any:
+        if self._by is None:
+            return item
+        if callable(self._by):
+            return self._by(item)
+        return item.get(self._by) if isinstance(item, Mapping) else getattr(item, self._by, None)
 
 
 def error_details(
