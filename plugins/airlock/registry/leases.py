@@ -62,6 +62,11 @@ class Leases:
         with self._database.write() as transaction:
             release_lease(transaction, deployment_id)
 
+    def is_free(self, *, service: str, stage: str, mode: Mode) -> bool:
+        """Whether a runtime that fits has a free slot now; who acquires it may still come too late."""
+        with self._database.read() as connection:
+            return offers.pick(connection, stage=stage, service=service, mode=mode) is not None
+
     def held(self) -> list[Lease]:
         """All slots that are taken now, the longest held first."""
         columns = tables.leases.c

@@ -1,0 +1,7 @@
+"""Airflow DAGs of scheduled batch scoring: `<service>.score` for each service with a schedule."""
+
+from pathlib import Path
+
+from airlock.orchestration.dag_files import scoring_dags
+
+globals().update(scoring_dags(Path(__file__).parents[1] / "include"))

@@ -1,0 +1,1 @@
+"""The demo: real Airflow, real models, from nothing to PROD."""

@@ -1,0 +1,123 @@
+"""A life cycle joined with a service becomes one DAG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Asset, Param, TaskGroup
+
+from airlock.orchestration.activate import Activate
+from airlock.orchestration.begin_passage import BeginPassage
+from airlock.orchestration.deployments import Clear, Deploy, PickRuntime
+from airlock.orchestration.failures import RETRYING
+from airlock.orchestration.gate import COMMENT, ApprovalSensor
+from airlock.orchestration.passage_task import Pathway, passage_failed
+from airlock.orchestration.run_check import RunCheck
+from airlock.spec import Lifecycle, Service, Stage, load_lifecycle, load_service
+
+
+def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_arguments: Any) -> DAG:
+    """The DAG of one service: a task group for each stage of its life cycle.
+
+    :param service: a service, or the name of one in the project's ``include/services``.
+    :param lifecycle: by default the one that the service names, from ``include/lifecycles``.
+    :param dag_arguments: passed on to :class:`airflow.sdk.DAG` (tags are added to Airlock's own).
+    :raises SpecError: a file is not as it must be, with every mistake and its line.
+    """
+    if isinstance(service, str):
+        service = load_service(_include_folder() / "services" / f"{service}.yaml")
+    if lifecycle is None:
+        lifecycle = load_lifecycle(_include_folder(), service.lifecycle)
+    pathway = Pathway(lifecycle, service)
+    tags = {f"lifecycle:{lifecycle.lifecycle}", f"owner:{service.owner}", f"risk:{service.risk}"}
+    tags |= {stage.name for stage in lifecycle.stages} | set(dag_arguments.pop("tags", ()))
+    dag = DAG(
+        dag_id=service.service,
+        description=service.description or lifecycle.description,
+        doc_md=_documentation(pathway),
+        schedule=None,
+        tags=tags,
+        params={"snapshot": _snapshot_parameter(service)},
+        default_args={**RETRYING, "owner": service.owner} | dag_arguments.pop("default_args", {}),
+        on_failure_callback=passage_failed,
+        **{"max_active_runs": 16, "is_paused_upon_creation": False, **dag_arguments},
+    )
+    with dag:
+        previous: Any = BeginPassage(task_id="begin_passage", pathway=pathway)
+        for stage in lifecycle.stages:
+            previous = _stage(pathway, stage, previous)
+    return dag
+
+
+def _stage(pathway: Pathway, stage: Stage, previous: Any) -> Any:
+    """``pick_runtime >> deploy >> checks >> clear (batch) >> gate``; returns the last task."""
+    common: dict[str, Any] = {"pathway": pathway, "stage": stage}
+    with TaskGroup(stage.name, tooltip=_stage_tooltip(pathway, stage)):
+        pick_runtime = PickRuntime(task_id="pick_runtime", **common)
+        deploy = Deploy(task_id="deploy", **common)
+        previous >> pick_runtime >> deploy
+        checked: list[Any] = [
+            RunCheck(task_id=f"check.{check.name}", check=check, **common) for check in stage.checks
+        ] or [deploy]
+        if stage.checks:
+            deploy >> checked
+        end = _end_of_stage(pathway, stage)
+        if pathway.service.stage_mode(stage) == "batch":
+            clear = Clear(task_id="clear", **common).as_teardown(
+                setups=[pick_runtime, deploy], on_failure_fail_dagrun=True
+            )
+            checked >> clear >> end
+        checked >> end
+    return end
+
+
+def _end_of_stage(pathway: Pathway, stage: Stage) -> Activate | ApprovalSensor:
+    following = pathway.lifecycle.after(stage.name)
+    if following is None:
+        return Activate(
+            task_id="activate", pathway=pathway, stage=stage, outlets=[active_version(pathway.service, stage)]
+        )
+    return ApprovalSensor(
+        task_id="gate", pathway=pathway, stage=stage, following=following, params={"comment": COMMENT}
+    )
+
+
+def active_version(service: Service, stage: Stage) -> Asset:
+    """The asset that changes whenever another version becomes active; DAGs may be scheduled on it."""
+    return Asset(name=f"{service.service}/{stage.name}", uri=f"airlock://{service.service}/{stage.name}")
+
+
+def _snapshot_parameter(service: Service) -> Param:
+    return Param(
+        default="",
+        type=["null", "string"],
+        title="Snapshot",
+        description=f"`model@version` or `sha256:…`. Empty: the newest snapshot that serves {service.service}.",
+    )
+
+
+def _stage_tooltip(pathway: Pathway, stage: Stage) -> str:
+    checks = ", ".join(check.name for check in stage.checks) or "none"
+    return f"{stage.name}, {pathway.service.stage_mode(stage)}. Checks: {checks}."
+
+
+def _documentation(pathway: Pathway) -> str:
+    """Shown on the DAG's page. The digest makes every edit a new DAG version, also one that moves no task."""
+    service, lifecycle = pathway.service, pathway.lifecycle
+    rows = "\n".join(
+        f"| {stage.name} | {service.stage_mode(stage)} | {', '.join(c.name for c in stage.checks) or 'none'} |"
+        for stage in lifecycle.stages
+    )
+    return (
+        f"### {service.service}\n\n{service.description}\n\n"
+        f"Life cycle `{lifecycle.lifecycle}`: {lifecycle.description}\n\n"
+        f"| stage | mode | checks |\n| --- | --- | --- |\n{rows}\n\n"
+        f"Owner {service.owner}, risk {service.risk}. Digest `{pathway.digest}`.\n"
+    )
+
+
+def _include_folder() -> Path:
+    from airlock.orchestration.configuration import load_settings
+
+    return load_settings().include_folder

@@ -1,0 +1,122 @@
+"""pick_runtime, deploy and clear: how a snapshot comes to a runtime, and how the runtime is given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperatorLink
+
+from airlock.exceptions import Conflict, RuntimeBusy
+from airlock.orchestration.failures import wait_for
+from airlock.orchestration.judge import refuse_entry
+from airlock.orchestration.passage_task import PassageOperator, PassageTask, Pathway
+from airlock.orchestration.placement import Placement
+from airlock.spec import Mode, Stage
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+    from airlock.registry import Registry
+    from airlock.registry.records import DeploymentRecord, PassageRecord
+
+
+class StageOperator(PassageOperator):
+    """A task of one stage's task group."""
+
+    def __init__(self, *, pathway: Pathway, stage: Stage, **kwargs: Any) -> None:
+        super().__init__(pathway=pathway, **kwargs)
+        self.stage = stage
+        self.mode: Mode = pathway.service.stage_mode(stage)
+
+    def placement(self, task: PassageTask) -> Placement:
+        """This passage's place at this stage."""
+        return Placement(
+            settings=task.settings,
+            registry=task.registry,
+            snapshot=task.snapshot,
+            service=task.passage.service,
+            stage=self.stage.name,
+            mode=self.mode,
+            key=task.passage.id,
+            purpose="passage",
+            passage_id=task.passage.id,
+            resources=self.pathway.service.resources,
+        )
+
+    def claim_or_wait(self, task: PassageTask) -> DeploymentRecord:
+        """A slot; or, while all runtimes that fit are full, leave the worker slot and come back."""
+        try:
+            return self.placement(task).claim()
+        except RuntimeBusy as busy:
+            self.log.info("%s", busy)
+            wait_for(
+                self, "slot is free", service=task.passage.service, stage=self.stage.name, mode=self.mode
+            )
+            raise  # not reached: waiting leaves the task
+
+
+class PickRuntime(StageOperator):
+    """Takes a slot on the runtime that fits best."""
+
+    def run(self, task: PassageTask) -> str:
+        deployment = self.claim_or_wait(task)
+        self.log.info("%s goes to %s as %s.", task.passage.snapshot_name, deployment.runtime, deployment.id)
+        return deployment.runtime
+
+
+class EndpointLink(BaseOperatorLink):
+    """The address of an online deployment, on the task's page."""
+
+    name = "Endpoint"
+    xcom_key = "endpoint"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
+
+
+class Deploy(StageOperator):
+    """Puts the snapshot on its runtime, once the registry says that this digest may enter this stage.
+
+    This is the lock that counts: whatever Airflow's task states say, it is judged here again.
+    """
+
+    operator_extra_links = (EndpointLink(),)
+
+    def run(self, task: PassageTask) -> dict[str, Any]:
+        refuse_entry(task.registry, task.settings.runtime_settings().store, task.passage, self.stage.name)
+        deployment = self.claim_or_wait(task)
+        deployment = self.placement(task).bring_up(deployment)
+        if deployment.state == "deploying":
+            wait_for(self, "deployment settled", runtime=deployment.runtime, handle=deployment.handle)
+        for endpoint in deployment.endpoints:
+            task.context["ti"].xcom_push(key=EndpointLink.xcom_key, value=endpoint["url"])
+            self.log.info("%s answers at %s", task.passage.snapshot_name, endpoint["url"])
+        return {"deployment": deployment.id, "endpoints": deployment.endpoints}
+
+
+class Clear(StageOperator):
+    """Gives a batch runtime back, whatever happened before: a teardown."""
+
+    def open(self, registry: Registry, passage: PassageRecord) -> PassageRecord:
+        """Also when the passage is over: what it took must be given back."""
+        return passage
+
+    def run(self, task: PassageTask) -> None:
+        self.placement(task).clear("the stage's jobs are done")
+
+
+def ready_deployment(placement: Placement) -> DeploymentRecord:
+    """The deployment that jobs may be sent to.
+
+    :raises Conflict: it is not ready, or was taken away.
+    """
+    deployment = placement.current()
+    if deployment.state != "ready":
+        raise Conflict(
+            f"{deployment.id} at {placement.stage} is {deployment.state}, not ready.",
+            mend="Clear the deploy task of the stage, with what follows it.",
+        )
+    return deployment

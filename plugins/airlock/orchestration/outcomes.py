@@ -1,0 +1,80 @@
+"""How a stage ends: the snapshot becomes current there, or the passage ends with an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airlock.exceptions import Conflict
+from airlock.orchestration.passage_task import PassageTask
+from airlock.orchestration.placement import ENDED, Placement, undeploy
+from airlock.spec import Stage
+
+if TYPE_CHECKING:
+    from airlock.registry.records import Outcome
+
+
+def reject_if_checks_failed(task: PassageTask, stage: Stage) -> None:
+    """End the passage where a check failed.
+
+    :raises AirflowSkipException: the passage is rejected by its checks.
+    :raises Conflict: a check of this stage has no result.
+    """
+    results = {row.check_name: row for row in task.registry.evidence.results(task.passage.id, stage.name)}
+    missing = [check.name for check in stage.checks if check.name not in results]
+    if missing:
+        raise Conflict(
+            f"{stage.name} has no result of {', '.join(missing)}.",
+            mend="Clear those check tasks to run them.",
+        )
+    failed = [
+        f"{check.name}: {results[check.name].result['summary']}"
+        for check in stage.checks
+        if results[check.name].status == "fail"
+    ]
+    if failed:
+        end_passage(task, "rejected_by_checks", f"{stage.name}: " + "; ".join(failed))
+
+
+def end_passage(task: PassageTask, outcome: Outcome, reason: str) -> NoReturn:
+    """End a passage that goes no further: an outcome, not a crash. What it has running is taken away.
+
+    Its versions at stages that it had passed stay: they are current there.
+
+    :raises AirflowSkipException: always; what follows in the DAG is skipped.
+    """
+    registry = task.registry
+    for deployment in registry.deployments.list(passage_id=task.passage.id):
+        current = registry.history.current(deployment.service, deployment.stage, deployment.mode)
+        is_current = current is not None and current.deployment_id == deployment.id
+        if deployment.state not in ENDED and not is_current:
+            undeploy(task.settings, registry, deployment, f"the passage ended: {outcome}")
+    registry.passages.finish(task.passage.id, outcome, reason)
+    raise AirflowSkipException(f"{task.passage.snapshot_name} goes no further, {outcome}: {reason}")
+
+
+def become_current(task: PassageTask, placement: Placement) -> None:
+    """The stage's version of the service is now this snapshot; what it replaces is retired."""
+    registry, passage = task.registry, task.passage
+    deployments = placement.all()
+    registry.history.make_current(
+        passage_id=passage.id,
+        deployment_id=deployments[-1].id if deployments else None,
+        service=passage.service,
+        stage=placement.stage,
+        mode=placement.mode,
+        snapshot_digest=passage.snapshot_digest,
+    )
+    for old in registry.deployments.live(passage.service, stage=placement.stage, mode=placement.mode):
+        if old.purpose == "passage" and old.passage_id != passage.id:
+            undeploy(task.settings, registry, old, f"replaced by {passage.snapshot_name}")
+
+
+def retire_promoted(task: PassageTask, stages: Sequence[Stage]) -> None:
+    """Take the passage's online deployments away from stages that it has left, where the stage says so."""
+    leave = {stage.name for stage in stages if stage.retire == "when_promoted"}
+    for deployment in task.registry.deployments.live(task.passage.service, mode="online"):
+        if deployment.passage_id == task.passage.id and deployment.stage in leave:
+            undeploy(task.settings, task.registry, deployment, "promoted")

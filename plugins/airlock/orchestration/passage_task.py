@@ -1,0 +1,115 @@
+"""What every task of a life cycle shares: it finds its passage, and it fails in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airlock.exceptions import Conflict
+from airlock.orchestration.configuration import Settings, load_settings, open_registry
+from airlock.orchestration.failures import failing_in_words
+from airlock.spec import Lifecycle, Service, digest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airlock.registry import Registry
+    from airlock.registry.records import PassageRecord, SnapshotRecord
+
+
+@dataclass(frozen=True)
+class Pathway:
+    """A life cycle joined with a service: what one DAG is made from."""
+
+    lifecycle: Lifecycle
+    service: Service
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with any change of either; a passage that meets another digest than it began with stops."""
+        return digest({"lifecycle": self.lifecycle.digest, "service": self.service.digest})
+
+
+@dataclass(frozen=True)
+class PassageTask:
+    """A running task's view of its passage."""
+
+    context: Context
+    settings: Settings
+    registry: Registry
+    passage: PassageRecord
+
+    @cached_property
+    def snapshot(self) -> SnapshotRecord:
+        """The snapshot that is on its way."""
+        return self.registry.snapshots.get(self.passage.snapshot_digest)
+
+
+class PassageOperator(BaseOperator):
+    """Base of the tasks of a life cycle.
+
+    Subclasses implement :meth:`run`, which must be safe to repeat at any line: it is run again after a
+    retry, after a kill, and after each wait.
+    """
+
+    def __init__(self, *, pathway: Pathway, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pathway = pathway
+
+    def execute(self, context: Context) -> Any:
+        settings, registry = load_settings(), open_registry()
+        run_id = context["dag_run"].run_id
+        with failing_in_words(context, record_failure):
+            passage = registry.passages.by_run(self.pathway.service.service, run_id)
+            if passage is None:
+                raise Conflict(
+                    f"DAG run {run_id} has no passage in the registry.",
+                    mend="Its first task, begin_passage, must run first: clear that one.",
+                )
+            task = PassageTask(context, settings, registry, self.open(registry, passage))
+            return self.run(task)
+
+    def resume(self, context: Context, event: Any = None) -> Any:
+        """After a wait: look again at everything, as a first try would."""
+        return self.execute(context)
+
+    def run(self, task: PassageTask) -> Any:
+        """The task's work."""
+        raise TypeError(f"{type(self).__name__} does not implement run()")
+
+    def open(self, registry: Registry, passage: PassageRecord) -> PassageRecord:
+        """Make sure that the passage may go on.
+
+        :raises AirflowSkipException: the passage has its outcome already (superseded, rejected, …).
+        :raises Conflict: life cycle or service are not those that the passage began with.
+        """
+        if passage.state == "finished" and passage.outcome == "failed":
+            passage = registry.passages.resume(passage.id)
+        if passage.state == "finished":
+            raise AirflowSkipException(f"This passage is over: {passage.outcome}. {passage.reason or ''}")
+        if passage.lifecycle_digest != self.pathway.digest:
+            raise Conflict(
+                f"{passage.snapshot_name} began under life cycle {passage.lifecycle_digest} and now finds "
+                f"{self.pathway.digest}: the life cycle or the service was edited while it was under way.",
+                mend="Promote it again to go by the new one, or restore the old files and clear this task. "
+                "A git bundle keeps running passages on the files they began with.",
+            )
+        return passage
+
+
+def record_failure(context: Context, reason: str) -> None:
+    """Put the reason of a final failure on the passage's record."""
+    registry = open_registry()
+    run = context["dag_run"]
+    passage = registry.passages.by_run(run.dag_id, run.run_id)
+    if passage is not None and passage.state != "finished":
+        registry.passages.finish(passage.id, "failed", reason)
+
+
+def passage_failed(context: Context) -> None:
+    """DAG callback, for runs that end without any task being able to say why (a worker killed for good)."""
+    record_failure(context, f"Airflow ended the run: {context.get('reason', 'a task failed')}")
