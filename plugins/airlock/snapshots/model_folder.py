@@ -37,7 +37,7 @@ ALWAYS_IGNORED = (
 )
 """What tools and systems leave behind, wherever it is in the folder."""
 
-MOST_FILES = 10_000
+MOST_ENTRIES = 10_000
 MOST_BYTES = 64 * 1024**3
 
 
@@ -69,11 +69,6 @@ def find_files(folder: Path) -> dict[str, Stamp]:
             problems.append(f"{_printable(path)}: {found}")
         else:
             files[path] = found
-        if len(files) + len(problems) > MOST_FILES:
-            raise SnapshotError(
-                f"{folder} has more than {MOST_FILES:,} files.",
-                mend=f"Name what does not belong to the model in {IGNORE_FILE}.",
-            )
     for first, second in clashes(sorted(files)):
         problems.append(f"{first} and {second}: cannot both exist on every file system; rename one")
     if problems:
@@ -88,7 +83,7 @@ def find_files(folder: Path) -> dict[str, Stamp]:
 
 def _walk(root: Path, ignored: tuple[str, ...]) -> Iterator[tuple[str, Stamp | str]]:
     """Each file with its stamp, and each thing that cannot be in a snapshot with the reason."""
-    waiting = [""]
+    waiting, count = [""], 0
     while waiting:
         inside = waiting.pop()
         try:
@@ -100,6 +95,13 @@ def _walk(root: Path, ignored: tuple[str, ...]) -> Iterator[tuple[str, Stamp | s
             path = f"{inside}/{name}" if inside else name
             if path == RESERVED_FOLDER or _is_ignored(path, ignored):
                 continue
+            # Folders count as well: links to folders that hold links can multiply without any file.
+            count += 1
+            if count > MOST_ENTRIES:
+                raise SnapshotError(
+                    f"{root} has more than {MOST_ENTRIES:,} files and folders.",
+                    mend=f"Name what does not belong to the model in {IGNORE_FILE}.",
+                )
             found = _look_at(root, path)
             if found == "folder":
                 waiting.append(path)
