@@ -37,22 +37,33 @@ its ``fail`` into ``warn``, in :func:`judge`, and says so.
 
 from __future__ import annotations
 
+from airlock.checks.manifest_changes import Change, changes
 from airlock.checks.context import Champion, CheckContext
 from airlock.checks.golden import read_golden
 from airlock.checks.kinds import judge, plan
+from airlock.checks.markdown_section import markdown
+from airlock.checks.report import Link, RoleSlot, StageReport, html
 from airlock.checks.result import CheckResult, DatasetFacts, Figure, Metric
-from airlock.checks.steps import Step, failed, next_step
+from airlock.checks.steps import Measurement, Step, failed, next_step
 
 __all__ = [
     "Champion",
+    "Change",
     "CheckContext",
     "CheckResult",
     "DatasetFacts",
     "Figure",
+    "Link",
+    "Measurement",
     "Metric",
+    "RoleSlot",
+    "StageReport",
     "Step",
+    "changes",
     "failed",
+    "html",
     "judge",
+    "markdown",
     "next_step",
     "plan",
     "read_golden",

@@ -11,15 +11,15 @@ MOST_RECORDS = 1000
 """They travel inside job files: enough to notice a changed environment, few enough to be read."""
 
 
-def read_golden(content: bytes) -> list[dict[str, Any]]:
+def read_golden(content: str) -> list[dict[str, Any]]:
     """Read a snapshot's golden records.
 
-    :param content: the bytes of the file that the manifest names as ``golden``.
+    :param content: the text of the file that the manifest names as ``golden``; empty where it names none.
     :returns: ``{"input": {...}, "output": {...}}`` for each record.
     :raises CheckError: a line is not such an object, or there are more than 1,000 records.
     """
     records = []
-    for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
         records.append(_record(number, line))

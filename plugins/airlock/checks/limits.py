@@ -65,9 +65,9 @@ def margin_words(lowest: float | None, highest: float | None) -> str:
     return f"difference below {highest:+g}"
 
 
-def interval_words(interval: Interval, *, percent: int = 95) -> str:
+def interval_words(interval: Interval, *, percent: float = 95) -> str:
     """An interval with what it is: ``95 % interval 0.81 to 0.88``."""
     lower, upper = interval
     low = "unbounded" if lower is None else f"{lower:.4g}"
     high = "unbounded" if upper is None else f"{upper:.4g}"
-    return f"{percent} % interval {low} to {high}"
+    return f"{percent:g} % interval {low} to {high}"

@@ -35,7 +35,7 @@ class Metric(_Record):
     :param champion: the champion's value on the same rows.
     :param delta: candidate minus champion.
     :param delta_ci: confidence interval of ``delta``, paired by row.
-    :param bound: the limit as numbers ``(lowest, highest)`` allowed, for drawing; for a comparison, of ``delta``.
+    :param bound: the limit as numbers ``(lowest, highest)``, for drawing; for a comparison, of ``delta``.
     :param message: what is to be known about this number, in a sentence.
     """
 

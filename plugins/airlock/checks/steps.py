@@ -71,3 +71,38 @@ def has_failed(measurement: Measurement) -> bool:
 def error_message(measurement: Measurement) -> str:
     """Why a step's job did not succeed."""
     return str(measurement["error"].get("message", "no reason was given"))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a check has no measurement.
+
+    :param status: ``fail`` when the candidate could not do its work, ``error`` when the check could not.
+    """
+
+    status: Literal["fail", "error"]
+    message: str
+
+
+_HOST_SAID_WHY = (1, 2)
+"""Exit codes of the host itself. Any other end (killed, timed out, lost) says nothing of the model."""
+
+
+def failure(
+    measurements: Mapping[str, Measurement], *needed: str, candidate: str | None = None
+) -> Failure | None:
+    """What went wrong before there was a measurement, or ``None`` if all needed steps succeeded.
+
+    :param needed: names of the steps, in their order.
+    :param candidate: the one of them in which the candidate scores.
+    """
+    for name in needed:
+        measurement = measurements.get(name)
+        if measurement is None:
+            return Failure("error", f"The step {name!r} has not been run.")
+        if has_failed(measurement):
+            why = error_message(measurement)
+            if name == candidate and measurement["error"].get("exit_code") in _HOST_SAID_WHY:
+                return Failure("fail", f"The snapshot could not score: {why}")
+            return Failure("error", f"The step {name!r} did not succeed: {why}")
+    return None

@@ -56,7 +56,9 @@ def intervals(
     if len(target) > MOST_ROWS_DRAWN:
         drawn = np.sort(random.choice(len(target), MOST_ROWS_DRAWN, replace=False))
     models = [
-        _Resampled(task, target, prediction, drawn) for prediction in (candidate, champion) if prediction is not None
+        _Resampled(task, target, prediction, drawn)
+        for prediction in (candidate, champion)
+        if prediction is not None
     ]
     with threadpool_limits(1):  # small products: a second thread would only spin
         for weights in _weights(random, len(drawn), resamples):
@@ -65,7 +67,9 @@ def intervals(
     spreads = [model.spreads() for model in models]
     difference = {}
     if champion is not None:
-        difference = {name: spreads[0][name] - spreads[1][name] for name in spreads[0].keys() & spreads[1].keys()}
+        difference = {
+            name: spreads[0][name] - spreads[1][name] for name in spreads[0].keys() & spreads[1].keys()
+        }
     return Intervals(
         candidate=_intervals(spreads[0], confidence),
         champion=_intervals(spreads[1], confidence) if champion is not None else {},
@@ -109,7 +113,11 @@ class _Resampled:
     """One model's measures over the samples."""
 
     def __init__(
-        self, task: Classification | Regression, target: Vector, prediction: Vector, drawn: np.typing.NDArray[np.intp]
+        self,
+        task: Classification | Regression,
+        target: Vector,
+        prediction: Vector,
+        drawn: np.typing.NDArray[np.intp],
     ) -> None:
         self._of_all_rows = _unweighted(task.weighted(target, prediction), len(target))
         self._weighted = task.weighted(target[drawn], prediction[drawn])

@@ -32,7 +32,7 @@ _SMALLEST = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Classification:
-    """A binary classifier's measures; the target is 0 or 1, the prediction a score that rises with the chance of 1.
+    """The measures of a binary classifier: the target is 0 or 1, the score rises with the chance of 1.
 
     :param threshold: a score of at least this is a predicted 1.
     """
@@ -147,7 +147,9 @@ def is_probability(score: Vector) -> bool:
     return bool(score.min() >= 0 and score.max() <= 1)
 
 
-def _finite(measures: Mapping[str, Callable[[], float]], *, names: tuple[str, ...]) -> dict[str, float | None]:
+def _finite(
+    measures: Mapping[str, Callable[[], float]], *, names: tuple[str, ...]
+) -> dict[str, float | None]:
     values: dict[str, float | None] = dict.fromkeys(names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they say that a measure is not defined, and so does the None
@@ -163,7 +165,9 @@ def _ratio(part: Vector, whole: Vector) -> Vector:
 
 
 def _row_log_loss(target: Vector, score: Vector) -> Vector:
-    clipped = np.clip(score, _SMALLEST, 1 - _SMALLEST)  # as scikit-learn: a certain mistake is not infinitely bad
+    clipped = np.clip(
+        score, _SMALLEST, 1 - _SMALLEST
+    )  # as scikit-learn: a certain mistake is not infinitely bad
     loss: Vector = -(target * np.log(clipped) + (1 - target) * np.log(1 - clipped))
     return loss
 

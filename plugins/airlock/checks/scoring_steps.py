@@ -1,0 +1,85 @@
+"""Steps that several kinds of checks share: write records, and have them scored in batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airlock.checks.context import CheckContext
+from airlock.checks.steps import Place, Step
+from airlock.exceptions import CheckError
+
+ROW = "airlock_row"
+"""The column with which the checks environment numbers records; the host keeps it beside each answer."""
+
+
+def schemas(context: CheckContext) -> dict[str, Any]:
+    """The candidate's schemas, as jobs take them."""
+    return {"input": context.manifest["input_schema"], "output": context.manifest["output_schema"]}
+
+
+def write_records(context: CheckContext, *, count: int | None, bad: bool) -> Step:
+    """Write records to try the candidate with, in the checks environment.
+
+    :param count: how many; ``None`` for all golden ones.
+    :param bad: end with one that must be refused.
+    """
+    return Step(
+        name="records",
+        where="checks",
+        command="check",
+        arguments={
+            "kind": "records",
+            "input": context.manifest["input_schema"],
+            "golden": list(context.golden),
+            "count": count,
+            "bad": bad,
+            "output": path(context, "records.parquet"),
+        },
+    )
+
+
+def score(
+    context: CheckContext, *, name: str, where: Place, records: str, needs: str, snapshot: str, digest: str
+) -> Step:
+    """Have a file scored in a snapshot's own environment.
+
+    :param records: the file's name in the scratch folder.
+    :param needs: the step that writes it.
+    """
+    return Step(
+        name=name,
+        where=where,
+        command="batch",
+        arguments={
+            "kind": "score",
+            "input": [path(context, records)],
+            "output": path(context, f"{name}.parquet"),
+            "rejects": rejects(context, name),
+            "columns": [ROW],
+            "provenance": {"snapshot": snapshot, "digest": digest, "purpose": "check"},
+        },
+        needs=(needs,),
+    )
+
+
+def rejects(context: CheckContext, name: str) -> str:
+    """Where the records that a score step refuses are written."""
+    return path(context, f"{name}-rejects.jsonl")
+
+
+def path(context: CheckContext, name: str) -> str:
+    """A file in the scratch folder."""
+    return str(context.scratch / name)
+
+
+def endpoint(context: CheckContext) -> str:
+    """The candidate's REST endpoint.
+
+    :raises CheckError: it has none.
+    """
+    if context.endpoint is None:
+        raise CheckError(
+            f"{context.snapshot} is deployed {context.mode} and has no endpoint to ask.",
+            mend="Deploy it again: the runtime must report a REST endpoint of an online deployment.",
+        )
+    return context.endpoint
