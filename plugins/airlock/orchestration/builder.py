@@ -41,6 +41,8 @@ def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_
         params={"snapshot": _snapshot_parameter(service)},
         default_args={**RETRYING, "owner": service.owner} | dag_arguments.pop("default_args", {}),
         on_failure_callback=passage_failed,
+        # Airflow would otherwise give the DAG to every file that builds it, mistakes.py among them.
+        auto_register=False,
         **{"max_active_runs": 16, "is_paused_upon_creation": False, **dag_arguments},
     )
     with dag:
@@ -93,20 +95,23 @@ def _snapshot_parameter(service: Service) -> Param:
         default="",
         type=["null", "string"],
         title="Snapshot",
-        description=f"`model@version` or `sha256:…`. Empty: the newest snapshot that serves {service.service}.",
+        description=f"`model@version` or `sha256:…`. Empty: the newest that serves {service.service}.",
     )
 
 
 def _stage_tooltip(pathway: Pathway, stage: Stage) -> str:
-    checks = ", ".join(check.name for check in stage.checks) or "none"
-    return f"{stage.name}, {pathway.service.stage_mode(stage)}. Checks: {checks}."
+    return f"{stage.name}, {pathway.service.stage_mode(stage)}. Checks: {_checks(stage)}."
+
+
+def _checks(stage: Stage) -> str:
+    return ", ".join(check.name for check in stage.checks) or "none"
 
 
 def _documentation(pathway: Pathway) -> str:
     """Shown on the DAG's page. The digest makes every edit a new DAG version, also one that moves no task."""
     service, lifecycle = pathway.service, pathway.lifecycle
     rows = "\n".join(
-        f"| {stage.name} | {service.stage_mode(stage)} | {', '.join(c.name for c in stage.checks) or 'none'} |"
+        f"| {stage.name} | {service.stage_mode(stage)} | {_checks(stage)} |"
         for stage in lifecycle.stages
     )
     return (

@@ -39,6 +39,7 @@ def build_scoring_dag(service: Service, lifecycle: Lifecycle) -> DAG:
         max_active_runs=2,
         tags=[f"owner:{service.owner}", f"risk:{service.risk}", stage, "batch scoring"],
         default_args={**RETRYING, "owner": service.owner},
+        auto_register=False,  # see build_dag
     ) as dag:
         pick_runtime = PickScoringRuntime(task_id="pick_runtime", **common)
         deploy = DeployForScoring(task_id="deploy", **common)
