@@ -5,8 +5,8 @@
     with postgres_server() as server:
         Registry(server.database("registry"))
 
-Its programs come from the machine (``apt-get install postgresql``). Its data is in a temporary folder and goes
-with it. It ends with the test process, even where that is killed.
+Its programs come from the machine (``apt-get install postgresql``). Its data is in a temporary folder
+and goes with it. It ends with the test process, even where that is killed.
 """
 
 from __future__ import annotations
@@ -61,13 +61,18 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         as_somebody = _as_somebody(folder)
         data, log = folder / "data", folder / "server.log"
-        subprocess.run(
-            [*as_somebody, programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8"]
-            + ["--locale=C.UTF-8", "--no-sync"],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-        )
+        initdb: list[str | Path] = [
+            *as_somebody,
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            USER,
+            "--auth=trust",
+            "--no-sync",
+        ]
+        locale = ["--encoding=UTF8", "--locale=C.UTF-8"]
+        subprocess.run([*initdb, *locale], check=True, capture_output=True, cwd=folder)
         server = PostgresServer(_free_port())
         options = {
             "listen_addresses": "127.0.0.1",

@@ -41,7 +41,12 @@ def add_snapshot(
     by: str = "ann",
 ) -> SnapshotRecord:
     """A snapshot of a manifest that differs from others in ``content``."""
-    manifest = {"model": model, "services": sorted(services), "modes": ["batch", "online"], "content": content}
+    manifest = {
+        "model": model,
+        "services": sorted(services),
+        "modes": ["batch", "online"],
+        "content": content,
+    }
     return registry.snapshots.add(manifest, digest(manifest), by=by)
 
 
@@ -103,7 +108,9 @@ def deploy(
     return deployment
 
 
-def result(status: str = "pass", *, kind: str = "smoke", auc: float = 0.9, seconds: float = 1.0) -> dict[str, Any]:
+def result(
+    status: str = "pass", *, kind: str = "smoke", auc: float = 0.9, seconds: float = 1.0
+) -> dict[str, Any]:
     """A check's result as plain JSON."""
     return {
         "check": kind,

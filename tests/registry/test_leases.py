@@ -78,7 +78,9 @@ def test_each_runtime_is_listed_with_the_reason_it_was_refused(registry: Registr
 
 
 def test_without_any_runtime_the_message_says_how_to_add_one(registry: Registry) -> None:
-    with pytest.raises(NoSuitableRuntime, match=r"knows no runtime at all. Describe one in include/runtimes/"):
+    with pytest.raises(
+        NoSuitableRuntime, match=r"knows no runtime at all. Describe one in include/runtimes/"
+    ):
         acquire(registry, "dep-1")
 
 
