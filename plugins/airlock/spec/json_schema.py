@@ -6,10 +6,8 @@ above ``max``, two stages have one name): the loader alone refuses that.
 
 from __future__ import annotations
 
-import json
 import re
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -41,19 +39,6 @@ _CHECKS: dict[str, type[Check]] = {check.kind: check for check in (Smoke, Contra
 def schemas() -> dict[str, Schema]:
     """The JSON Schema of each kind of file: lifecycle, service, runtime, policy, roles and model."""
     return {kind: _schema(kind, model) for kind, model in _MODELS.items()}
-
-
-def write_schemas(folder: Path) -> list[Path]:
-    """Write ``<kind>.json`` for each kind of file; files that are as they should be are not touched."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for kind, schema in schemas().items():
-        file = folder / f"{kind}.json"
-        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            file.write_text(text, encoding="utf-8")
-            written.append(file)
-    return written
 
 
 def _schema(kind: str, model: type[Spec]) -> Schema:

@@ -156,7 +156,7 @@ class _Open:
     merged: list[dict[str, Any]] = field(default_factory=list)
 
 
-class _Stop(Exception):  # noqa: N818  the problem is noted already; reading further makes no sense
+class _Stop(Exception):
     pass
 
 

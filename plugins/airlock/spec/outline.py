@@ -1,0 +1,111 @@
+"""What a picture of a life cycle shows: the tasks of each stage, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from airlock.spec.checks import Check, Latency, Limit, Performance
+from airlock.spec.duration import format_duration
+from airlock.spec.lifecycle import Lifecycle, Stage
+from airlock.spec.names import Mode
+from airlock.spec.policy import Policy
+from airlock.spec.service import Service
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a stage.
+
+    :param name: its id within the stage's task group, like ``check.smoke``.
+    :param details: what it demands, a short line each.
+    :param optional: its failure stops nothing.
+    """
+
+    name: str
+    details: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Chamber:
+    """A stage: its tasks in the order they run, the checks in parallel.
+
+    :param mode: how snapshots run here, where it is known.
+    :param end: ``gate``, or ``activate`` at the last stage.
+    :param asks_people: whether the gate waits for people; ``None`` where no policies are given.
+    """
+
+    stage: str
+    mode: Mode | None
+    checks: tuple[Task, ...]
+    clears: bool
+    end: Task
+    asks_people: bool | None
+
+
+def outline(
+    lifecycle: Lifecycle, service: Service | None = None, policies: Mapping[str, Policy] | None = None
+) -> list[Chamber]:
+    """The stages of a life cycle as they run for a service.
+
+    Without a service, a stage that does not say its mode is shown as online, and without a word about it.
+    """
+    chambers = []
+    for stage in lifecycle.stages:
+        mode = service.stage_mode(stage) if service is not None else stage.mode
+        following = lifecycle.after(stage.name)
+        policy = None
+        if following is not None and policies is not None:
+            policy = policies.get(following.name, Policy(following.name))
+        chambers.append(
+            Chamber(
+                stage=stage.name,
+                mode=mode,
+                checks=tuple(_check(check) for check in stage.checks),
+                clears=mode == "batch",
+                end=_end(following, policy),
+                asks_people=None if policy is None else bool(policy.approvals),
+            )
+        )
+    return chambers
+
+
+def _end(following: Stage | None, policy: Policy | None) -> Task:
+    if following is None:
+        return Task("activate", ("becomes the current version",))
+    entered = f"into {following.name}"
+    if policy is None:
+        return Task("gate", (entered,))
+    if not policy.approvals:
+        return Task("gate", (entered, "asks nobody"))
+    people = (f"{approval.count} × {approval.role}" for approval in policy.approvals)  # noqa: RUF001
+    return Task("gate", (entered, *people, f"waits {format_duration(policy.expires)} at most"))
+
+
+def _check(check: Check) -> Task:
+    details: list[str] = [] if check.name == check.kind else [check.kind]
+    if isinstance(check, Performance):
+        details.append(f"on {check.dataset}")
+        for name, limit in check.metrics.items():
+            details.append(_limit(name, limit))
+        for name, delta in check.vs_champion.items():
+            details.append(_limit(f"{name} vs champion", Limit(delta.min_delta, delta.max_delta)))
+    if isinstance(check, Latency):
+        limits = {"p50": check.p50_ms, "p95": check.p95_ms, "p99": check.p99_ms}
+        details += [f"{name} ≤ {_number(limit)} ms" for name, limit in limits.items() if limit is not None]
+        if check.error_rate > 0:
+            details.append(f"errors ≤ {_number(100 * check.error_rate)} %")
+    if check.on_fail == "warn":
+        details.append("only warns")
+    return Task(f"check.{check.name}", tuple(details), optional=check.on_fail == "warn")
+
+
+def _limit(name: str, limit: Limit) -> str:
+    if limit.min is None or limit.max is None:
+        return f"{name} ≤ {_number(limit.max)}" if limit.min is None else f"{name} ≥ {_number(limit.min)}"
+    return f"{_number(limit.min)} ≤ {name} ≤ {_number(limit.max)}"
+
+
+def _number(value: float | None) -> str:
+    return f"{value:g}".replace("-", "−")  # noqa: RUF001  the minus sign, as wide as a plus
