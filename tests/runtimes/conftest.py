@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import pytest
-
 from airlock.runtimes.base import RuntimeSettings
 from airlock.runtimes.local import stop_all
 from airlock.snapshots.manifest import Manifest

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-
 from airlock.exceptions import AdapterError, Conflict, IntegrityError
 from airlock.runtimes.base import Adapter, DeploymentPlan, Handle, Job, JobHandle, JobStatus, Status
 from airlock.snapshots.manifest import Manifest
@@ -74,6 +73,27 @@ def ask(
     [endpoint] = adapter.endpoints(handle)
     record = {"act": act, "text": text, "amount": amount}
     return httpx.post(f"{endpoint.url}/score", json=[record], timeout=30)
+
+
+def in_another_process(act: Callable[[], object], *, own_group: bool = False) -> BaseProcess:
+    """Begin to do something in a process of its own, as an Airflow task does."""
+
+    def run() -> None:
+        if own_group:
+            os.setsid()
+        act()
+
+    process = _fork.Process(target=run)
+    process.start()
+    return process
+
+
+def killed_after(seconds: float, act: Callable[[], object]) -> None:
+    """Do something in a process that is killed after a time, whatever it is about to do then."""
+    caller = in_another_process(act)
+    time.sleep(seconds)  # the point that is tested, not a wait for anything
+    caller.kill()
+    caller.join()
 
 
 class AdapterContract:
@@ -257,9 +277,7 @@ class AdapterContract:
     ) -> None:
         starts = shared / "starts"
         deployment = plan(snapshot(starts=str(starts)))
-        callers = [_fork.Process(target=lambda: connect().deploy(deployment)) for _ in range(8)]
-        for caller in callers:
-            caller.start()
+        callers = [in_another_process(lambda: connect().deploy(deployment)) for _ in range(8)]
         for caller in callers:
             caller.join()
 
@@ -275,12 +293,12 @@ class AdapterContract:
         manifest = snapshot()
         for milliseconds in range(0, 160, 10):
             deployment = plan(manifest, mode="batch")
-            _kill_after(milliseconds / 1000, lambda: connect().deploy(deployment))  # noqa: B023
+            killed_after(milliseconds / 1000, lambda: connect().deploy(deployment))  # noqa: B023
 
             handle = ready(adapter, deployment)
 
             assert [*adapter.list()] == [handle]
-            _kill_after(milliseconds / 4000, lambda: connect().undeploy(handle))  # noqa: B023
+            killed_after(milliseconds / 4000, lambda: connect().undeploy(handle))  # noqa: B023
             adapter.undeploy(handle)
             assert adapter.list() == []
 
@@ -334,7 +352,7 @@ class AdapterContract:
         for milliseconds in range(0, 120, 20):
             runs = shared / f"runs-{milliseconds}"
             job = score(deployment, "note", text=str(runs), rows=1)
-            _kill_after(milliseconds / 1000, lambda: connect().submit(job))  # noqa: B023
+            killed_after(milliseconds / 1000, lambda: connect().submit(job))  # noqa: B023
 
             assert ended(adapter, adapter.submit(job)).state == "succeeded"
 
@@ -411,13 +429,3 @@ class AdapterContract:
         adapter.cancel(handle)
         with pytest.raises(AdapterError, match=deployment["name"]):
             adapter.submit(score(deployment))
-
-
-def _kill_after(seconds: float, act: Callable[[], object]) -> None:
-    """Do something in a process that is killed after a time, whatever it was about to do."""
-    caller = _fork.Process(target=act)
-    caller.start()
-    time.sleep(seconds)  # the point that is tested, not a wait for anything
-    assert caller.pid is not None
-    os.kill(caller.pid, signal.SIGKILL)
-    caller.join()

@@ -10,13 +10,13 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from airlock.runtimes.local_folder import EnvironmentPlan
 
-Run = Callable[[list[str]], None]
+Run = Callable[[Sequence[str]], None]
 """Runs a command to its end; raises :class:`BuildFailed` if it fails."""
 
 _NOT_OF_THE_SOURCE = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -51,7 +51,7 @@ def is_built(plan: EnvironmentPlan) -> bool:
 
 
 def build(
-    plan: EnvironmentPlan, *, run: Run, say: Callable[[str], None], pause: Callable[[float], None]
+    plan: EnvironmentPlan, *, run: Run, say: Callable[[str], None], pause: Callable[[float], object]
 ) -> None:
     """Build an environment unless it is there.
 
@@ -109,7 +109,7 @@ def _fill(plan: EnvironmentPlan, folder: Path, *, run: Run, say: Callable[[str],
 
 @contextmanager
 def _only_builder(
-    lock: Path, *, say: Callable[[str], None], pause: Callable[[float], None]
+    lock: Path, *, say: Callable[[str], None], pause: Callable[[float], object]
 ) -> Iterator[None]:
     with lock.open("w") as stream:
         waiting = False

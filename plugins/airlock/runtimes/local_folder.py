@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,9 @@ JOBS = "jobs"
 JOB = "job.json"
 RESULT = "result.json"
 PORT = "port"
+
+LOG_BYTES = 8 * 1024 * 1024
+"""A log file that is larger is put aside."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class State:
     :param message: what it does now, or why it failed.
     :param port: where the server listens, kept over restarts.
     :param restarts: of the server, by this supervisor.
+    :param groups: folders of the control groups that limit the host.
     """
 
     attempt: int = 0
@@ -109,7 +114,7 @@ class State:
     exit_code: int | None = None
     port: int | None = None
     restarts: int = 0
-    child: int | None = None
+    groups: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> State:
@@ -166,6 +171,22 @@ def supervisor_of(folder: Path) -> Identity | None:
         return None  # nobody began yet, or somebody is just about to
     identity = Identity(int(pid), int(started), boot)
     return identity if identity.is_running() else None
+
+
+def log_size(folder: Path) -> int:
+    """Size of a folder's newer log file in bytes."""
+    try:
+        return (folder / LOG).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def bound_log(folder: Path) -> None:
+    """Make the log file the older one when it has grown; so at most two of this size are kept."""
+    if log_size(folder) > LOG_BYTES:
+        # Whoever writes keeps the file open and appends: it is copied and emptied, not renamed.
+        shutil.copyfile(folder / LOG, folder / OLDER_LOG)
+        os.truncate(folder / LOG, 0)
 
 
 def last_lines(folder: Path, lines: int, *, since: int = 0) -> str:

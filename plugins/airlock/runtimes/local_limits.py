@@ -10,15 +10,18 @@ Standard library only: the supervisor runs without Airlock's dependencies.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import resource
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 _PERIOD_MICROSECONDS = 100_000
+_SECONDS_TO_EMPTY = 1.0
 _SMALLEST_QUOTA_MICROSECONDS = 1_000  # the kernel refuses less
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -41,14 +44,15 @@ class _Hierarchy(NamedTuple):
 class Limits:
     """The limits of one deployment or job. Made by its supervisor, applied in the child, closed at the end.
 
-    :param name: distinguishes it from all others on the machine.
-    :param cpu: cores. :param memory: bytes.
+    :param owner: see :mod:`airlock.runtimes.local_process`.
+    :param cpu: cores.
+    :param memory: bytes.
     """
 
-    def __init__(self, name: str, *, cpu: float, memory: int) -> None:
-        self.cpu = cpu
-        self.memory = memory
-        self._name = name
+    def __init__(self, owner: str, *, cpu: float, memory: int) -> None:
+        self._cpu = cpu
+        self._memory = memory
+        self._name = f"airlock-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
         self._groups: dict[str, tuple[int, Path]] = {}
         for controller in ("memory", "cpu"):
             self._make_group(controller)
@@ -60,37 +64,35 @@ class Limits:
             (group / "cgroup.procs").write_text("0", encoding="ascii")
         if "memory" not in self._groups:
             _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-            memory = self.memory if hard == resource.RLIM_INFINITY else min(self.memory, hard)
+            memory = self._memory if hard == resource.RLIM_INFINITY else min(self._memory, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
         if "cpu" not in self._groups:
             os.sched_setaffinity(0, self._cores())
 
     def variables(self) -> dict[str, str]:
         """Environment variables that keep numeric libraries from starting a thread for every core."""
-        return dict.fromkeys(_THREAD_VARIABLES, str(max(1, math.ceil(self.cpu)))) | {
-            "OMP_THREAD_LIMIT": str(max(1, math.ceil(self.cpu)))
+        return dict.fromkeys(_THREAD_VARIABLES, str(max(1, math.ceil(self._cpu)))) | {
+            "OMP_THREAD_LIMIT": str(max(1, math.ceil(self._cpu)))
         }
 
     def memory_ran_out(self) -> bool:
         """Whether the kernel killed a process for going over the memory limit."""
         return self._kills() > self._kills_before
 
+    @property
+    def groups(self) -> list[Path]:
+        """The folders of the control groups, to be removed by somebody else if this process is killed."""
+        return [group for _, group in self._groups.values()]
+
     def close(self) -> None:
         """Take the control groups away; every process in them must have ended."""
-        for _, group in self._groups.values():
-            try:
-                group.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:
-                # A process in it is just being taken down by the kernel: the next start takes the group over.
-                continue
+        remove_groups(self.groups)
 
     def _make_group(self, controller: str) -> None:
         hierarchy = _hierarchy(controller)
         if hierarchy is None:
             return
-        group = hierarchy.parent / f"airlock-{self._name}"
+        group = hierarchy.parent / self._name
         try:
             group.mkdir(exist_ok=True)
             if controller == "memory":
@@ -98,21 +100,22 @@ class Limits:
             else:
                 self._limit_cpu(hierarchy.version, group)
         except OSError:
+            remove_groups([group])
             return  # the other way of limiting is taken
         self._groups[controller] = (hierarchy.version, group)
 
     def _limit_memory(self, version: int, group: Path) -> None:
         if version == 2:
-            _write(group / "memory.max", self.memory)
+            _write(group / "memory.max", self._memory)
             _write_if_there(group / "memory.swap.max", 0)
             _write_if_there(group / "memory.oom.group", 1)
         else:
             _write_if_there(group / "memory.memsw.limit_in_bytes", -1)
-            _write(group / "memory.limit_in_bytes", self.memory)
-            _write_if_there(group / "memory.memsw.limit_in_bytes", self.memory)
+            _write(group / "memory.limit_in_bytes", self._memory)
+            _write_if_there(group / "memory.memsw.limit_in_bytes", self._memory)
 
     def _limit_cpu(self, version: int, group: Path) -> None:
-        quota = max(_SMALLEST_QUOTA_MICROSECONDS, round(self.cpu * _PERIOD_MICROSECONDS))
+        quota = max(_SMALLEST_QUOTA_MICROSECONDS, round(self._cpu * _PERIOD_MICROSECONDS))
         if version == 2:
             (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}", encoding="ascii")
         else:
@@ -134,7 +137,23 @@ class Limits:
         """As many cores as asked for, beginning at one that differs between names."""
         available = sorted(os.sched_getaffinity(0))
         first = zlib.crc32(self._name.encode()) % len(available)
-        return (available + available)[first : first + min(len(available), math.ceil(self.cpu))]
+        return (available + available)[first : first + min(len(available), math.ceil(self._cpu))]
+
+
+def remove_groups(groups: Iterable[Path]) -> None:
+    """Remove control groups whose processes have ended; what is gone already is well."""
+    deadline = time.monotonic() + _SECONDS_TO_EMPTY
+    for group in groups:
+        while group.exists():
+            try:
+                group.rmdir()
+            except FileNotFoundError:
+                break
+            except OSError:
+                # The kernel is still taking a killed process down.
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.005)
 
 
 def describe() -> str:

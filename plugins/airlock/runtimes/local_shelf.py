@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from airlock.exceptions import AdapterError
-from airlock.runtimes.local_folder import Plan
+from airlock.runtimes.local_folder import JOBS, Plan, State
+from airlock.runtimes.local_limits import remove_groups
 from airlock.runtimes.local_process import Identity, StillRunning, boot, end_all, identify
 
 _SECONDS_FOR_SUPERVISOR = 5.0  # what it gets on top of the grace time, to end its child
@@ -73,7 +74,7 @@ class Shelf:
         except FileNotFoundError:
             return
         end(owner, self._grace_seconds)  # what was started in between
-        _remove_tree(ended)
+        self._discard(ended)
 
     def clear_leftovers(self) -> None:
         """Finish what callers began that were killed: folders half made or half removed."""
@@ -83,7 +84,13 @@ class Shelf:
                 continue
             with suppress(FileNotFoundError):  # no plan yet: then nothing was started
                 end(Plan.read(folder).owner, self._grace_seconds)
-            _remove_tree(folder)
+            self._discard(folder)
+
+    def _discard(self, folder: Path) -> None:
+        """Remove a folder from which nothing runs any more."""
+        for part in (folder, *folder.glob(f"{JOBS}/*")):
+            remove_groups(Path(group) for group in State.read(part).groups)
+        _remove_tree(folder)
 
 
 def end(owner: str, grace_seconds: float) -> None:

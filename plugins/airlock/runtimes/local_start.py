@@ -22,6 +22,7 @@ if __name__ == "__main__":
     # Last, so that nothing beside the package can stand in for a module of Python's own.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from airlock.runtimes.local_child import TO_END
 from airlock.runtimes.local_folder import LOCK, LOG, Plan, State, sign_lock
 
 _SECONDS_TO_START = 60
@@ -66,6 +67,8 @@ def main(folder: str, attempt: int) -> int:
     """Become the supervisor of a folder, unless it has or had this one."""
     # Ends this program, not the supervisor that it forks. (A timeout of its caller would wait in steps.)
     signal.alarm(_SECONDS_TO_START)
+    # Held back until the supervisor can act on it: see Child.
+    signal.pthread_sigmask(signal.SIG_BLOCK, TO_END)
     try:
         # Everything below is relative, so that a folder that is renamed to be removed is never written again.
         os.chdir(folder)
@@ -83,9 +86,8 @@ def main(folder: str, attempt: int) -> int:
         return 0 if os.read(begun, 1) else 1
     os.close(begun)
     sign_lock(lock)
-    State.read(Path()).but(
-        attempt=attempt, state="starting", message="", cause=None, exit_code=None, restarts=0, child=None
-    ).write(Path())
+    before = State.read(Path())
+    State(attempt=attempt, port=before.port).write(Path())
     os.write(says_begun, b"1")
     os.close(says_begun)
 

@@ -1,9 +1,10 @@
 """Does what its records ask for, so that tests see what a runtime makes of it."""
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -17,8 +18,8 @@ def init(folder: Path) -> None:
         note(behaviour["starts"])
     if "fail" in behaviour:
         raise ValueError(behaviour["fail"])
-    if "linger" in behaviour:  # a thread that is no daemon keeps a process from ending
-        threading.Thread(target=time.sleep, args=(behaviour["linger"],)).start()
+    if "deaf" in behaviour:  # as a library in C may do it, which asks nobody
+        ctypes.CDLL(None).signal(signal.SIGTERM, 1)
     if "child" in behaviour:  # leaves the process group, as a badly behaved worker process may
         subprocess.Popen(["sleep", str(behaviour["child"])], start_new_session=True)
 
