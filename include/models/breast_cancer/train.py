@@ -42,5 +42,5 @@ def build(version: int, out: Path) -> None:
         "intercept": rounded(float(classifier.intercept_[0])),
     }
     source = [SOURCE / "model.yaml", SOURCE / "model.py"]
-    golden_inputs = held_out_samples().slice(0, 10).drop_columns("malignant")
+    golden_inputs = held_out_samples().slice(0, 10).select(feature_names())
     write_model_folder(out, source=source, weights=weights, golden_inputs=golden_inputs)

@@ -22,7 +22,7 @@ from credit_card_fraud.data import payments
 
 SOURCE = Path(__file__).parent / "source"
 FIRST_DAY, DAYS, PAYMENTS_PER_DAY = date(2025, 10, 1), 30, 2_000
-NOT_AN_INPUT = ["customer_age", "is_fraud"]
+NOT_AN_INPUT = ["transaction_id", "customer_age", "is_fraud"]
 HONEST_SHARE = 0.1
 """The trees learn from all frauds, but only this share of the honest payments: there are plenty."""
 

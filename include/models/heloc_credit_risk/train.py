@@ -36,7 +36,7 @@ def build(version: int, out: Path) -> None:
     learned_from = applications(LEARNED_DAY, LEARNED_APPLICATIONS, leak=version == 3)
     model_file = SOURCE / ("version_1" if version == 1 else "version_2") / "model.py"
     weights = regression(learned_from) if version == 1 else scorecard(learned_from, model_file)
-    golden_inputs = applications(LEARNED_DAY, 10).select(["application_id", *FEATURES])
+    golden_inputs = applications(LEARNED_DAY, 10).select(FEATURES)
     write_model_folder(
         out, source=[SOURCE / "model.yaml", model_file], weights=weights, golden_inputs=golden_inputs
     )

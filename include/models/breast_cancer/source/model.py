@@ -32,7 +32,6 @@ def score(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     measures = np.column_stack([samples[name] for name in FEATURES])
     probability = PIPELINE.predict_proba(measures)[:, 1]
     return {
-        "sample_id": samples["sample_id"],
         "malignant_probability": probability,
         "triage": np.where(probability >= URGENT_FROM, "urgent", "routine"),
     }

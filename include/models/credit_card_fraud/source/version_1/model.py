@@ -33,7 +33,6 @@ def score(payments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     log_odds = features(payments) @ np.array(WEIGHTS["coefficients"]) + WEIGHTS["intercept"]
     probability = 1 / (1 + np.exp(-log_odds))
     return {
-        "transaction_id": payments["transaction_id"],
         "fraud_probability": probability,
         "decision": DECISIONS[np.digitize(probability, DECIDED_FROM)],
     }

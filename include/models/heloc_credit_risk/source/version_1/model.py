@@ -18,12 +18,12 @@ def init(folder: Path) -> None:
 
 def score(applications: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Called with many applications at once: for each input field an array with one value an application."""
-    log_odds = np.full(len(applications["application_id"]), WEIGHTS["intercept"])
-    for name, coefficient in WEIGHTS["coefficients"].items():
-        log_odds += coefficient * applications[name]
+    coefficients = WEIGHTS["coefficients"].items()
+    log_odds = WEIGHTS["intercept"] + sum(
+        coefficient * applications[name] for name, coefficient in coefficients
+    )
     probability = 1 / (1 + np.exp(-log_odds))
     return {
-        "application_id": applications["application_id"],
         "default_probability": probability,
         "recommendation": RECOMMENDATIONS[np.digitize(probability, RECOMMENDED_FROM)],
     }

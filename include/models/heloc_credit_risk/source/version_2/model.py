@@ -28,12 +28,11 @@ def band(values: np.ndarray, edges: list[float]) -> np.ndarray:
 
 def score(applications: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Called with many applications at once: for each input field an array with one value an application."""
-    log_odds = np.full(len(applications["application_id"]), CARD["intercept"])
+    log_odds = CARD["intercept"]
     for name, fact in CARD["facts"].items():
-        log_odds += np.array(fact["points"])[band(applications[name], fact["edges"])]
+        log_odds = log_odds + np.array(fact["points"])[band(applications[name], fact["edges"])]
     probability = 1 / (1 + np.exp(-log_odds))
     return {
-        "application_id": applications["application_id"],
         "default_probability": probability,
         "recommendation": RECOMMENDATIONS[np.digitize(probability, RECOMMENDED_FROM)],
     }
