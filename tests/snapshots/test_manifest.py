@@ -129,7 +129,7 @@ def test_files_out_of_order_are_refused(manifest: Manifest) -> None:
 
 def test_a_manifest_cannot_be_changed(manifest: Manifest) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        manifest.model = "other"  # type: ignore[misc]
+        manifest.model = "other"
 
 
 def test_size_is_that_of_all_files() -> None:

@@ -153,15 +153,16 @@ def _oldest_python(python: str) -> str:
 
 
 def _explained(folder: Path, host: list[str], reason: str) -> SnapshotError:
-    message = f"The environment of {folder} cannot be locked. uv says: {reason}"
+    message = f"The environment of {folder} cannot be locked. uv says: {reason.removeprefix('error: ')}"
     if any(sign in reason for sign in _UNREACHABLE):
         return SnapshotError(
             f"{message}\nThe package index could not be asked.",
             mend="Check the network, or name your index with UV_DEFAULT_INDEX. A folder with an up-to-date "
             f"{LOCK_PATH} needs no index.",
         )
-    with_host = f" The host's own requirements count as well: {', '.join(host)}." if host else ""
-    return SnapshotError(f"{message}\n{with_host}".rstrip(), mend="Change the model's requirements to fit.")
+    if host:
+        message += f"\nThe host's own requirements count as well: {', '.join(host)}."
+    return SnapshotError(message, mend="Change the model's requirements to fit.")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from airlock.exceptions import SnapshotError
-from airlock.snapshots.paths import RESERVED_FOLDER, clashes, objection
+from airlock.snapshots.paths import RESERVED_FOLDER, clashes, objection, require_utf8_names
 
 IGNORE_FILE = ".airlockignore"
 """Lists, one a line, names or ``*`` patterns that do not belong to the snapshot."""
@@ -59,6 +59,7 @@ def find_files(folder: Path) -> dict[str, Stamp]:
     :raises SnapshotError: something in the folder cannot be in a snapshot; the message names every such
         thing, with the reason.
     """
+    require_utf8_names()
     if not folder.is_dir():
         raise SnapshotError(f"{folder} is not a folder.", mend="Name the folder that holds the model.")
     root = folder.resolve()

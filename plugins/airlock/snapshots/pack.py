@@ -12,7 +12,7 @@ from pathlib import Path
 from airlock.exceptions import IntegrityError, SnapshotError
 from airlock.snapshots.environment import LOCK_PATH, lock
 from airlock.snapshots.manifest import Environment, FileEntry, Manifest
-from airlock.snapshots.model_folder import Stamp, find_files
+from airlock.snapshots.model_folder import IGNORE_FILE, Stamp, find_files
 from airlock.snapshots.plan import read_plan
 from airlock.snapshots.store import ArtifactStore
 from airlock.snapshots.unsafe_formats import is_unsafe_format
@@ -53,6 +53,8 @@ def pack(
     lock(folder, host_requirements, requirements=plan.requirements, python=plan.python)
     locked = find_files(folder)
     _refuse_changes(folder, begun, locked, but_for={LOCK_PATH})
+    if LOCK_PATH not in locked:
+        raise SnapshotError(f"{folder / LOCK_PATH} is ignored.", mend=f"Take it out of {IGNORE_FILE}.")
     files = tuple(_described(folder, locked, progress))
     _refuse_changes(folder, locked, find_files(folder))
     lock_digest = next(entry.sha256 for entry in files if entry.path == LOCK_PATH)

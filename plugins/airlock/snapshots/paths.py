@@ -6,9 +6,12 @@ because a manifest is data from outside and its paths decide where files are wri
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+
+from airlock.exceptions import SnapshotError
 
 RESERVED_FOLDER = ".airlock"
 """Where a materialised snapshot holds its own manifest; never part of a snapshot."""
@@ -52,6 +55,19 @@ def _objection_to_name(name: str) -> str | None:
     if not unicodedata.is_normalized("NFC", name):
         return "it is not in Unicode normal form C, so other systems would change it"
     return None
+
+
+def require_utf8_names() -> None:
+    """Refuse to work where Python reads file names in another encoding: they would mean other files.
+
+    :raises SnapshotError: the process runs in such a locale.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise SnapshotError(
+            f"Python reads file names as {encoding} here, so the same folder would give another snapshot.",
+            mend="Set PYTHONUTF8=1, or a UTF-8 locale.",
+        )
 
 
 def clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -83,9 +83,11 @@ def _description(folder: Path, files: Collection[str]) -> ModelDescription:
 
 
 def _guess_format(folder: Path, files: Collection[str], description: ModelDescription) -> Format:
+    if "source" in description.model_fields_set:
+        return "onnx" if description.source.endswith(".onnx") else "python"
     if MLMODEL_PATH in files:
         return "mlflow"
-    if _plain(description.source) in files and not description.source.endswith(".onnx"):
+    if description.source in files:
         return "python"
     if any(path.endswith(".onnx") for path in files):
         return "onnx"

@@ -78,7 +78,7 @@ def _lines(folder: Path, path: str) -> list[str]:
 
 
 def _logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Lines with something in them, without comments, lines that end in a backslash joined to the next."""
+    """Lines that say something, without comments and extra spaces; a backslash joins one to the next."""
     joined, begun = "", 0
     for number, line in enumerate(lines, start=1):
         begun = begun if joined else number
@@ -87,10 +87,10 @@ def _logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
             joined = joined[:-1] + " "
             continue
         if joined.strip():
-            yield begun, joined.strip()
+            yield begun, " ".join(joined.split())
         joined = ""
     if joined.strip():
-        yield begun, joined.strip()
+        yield begun, " ".join(joined.split())
 
 
 def _checked(line: str, place: str) -> str:

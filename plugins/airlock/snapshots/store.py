@@ -24,6 +24,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from airlock.exceptions import IntegrityError, SnapshotError
 from airlock.snapshots.manifest import MANIFEST_PATH, FileEntry, Manifest
+from airlock.snapshots.paths import require_utf8_names
 from airlock.snapshots.verify import HASHING_THREADS, Problem, verify_folder
 
 _CHUNK = 1024 * 1024
@@ -111,6 +112,7 @@ class ArtifactStore:
         :raises IntegrityError: a blob is missing or damaged, or the folder holds something else; the
             message names each file.
         """
+        require_utf8_names()
         # A manifest may have been built without validation, and its paths decide where is written.
         manifest = Manifest.read(manifest.document())
         target = target.absolute()
