@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 from airlock.exceptions import SnapshotError
 from airlock.snapshots import pack as pack_module
+from airlock.snapshots.environment import lock
 from airlock.snapshots.manifest import FileEntry, Manifest
 from airlock.snapshots.pack import Packed, pack, publish
 from airlock.snapshots.store import ArtifactStore
@@ -163,14 +164,8 @@ def test_what_tools_leave_behind_changes_nothing(model_folder: Path) -> None:
     assert digest(model_folder) == before
 
 
-@pytest.mark.parametrize(
-    "surroundings", [{"LC_ALL": "C", "TZ": "Asia/Kolkata"}, {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "7"}]
-)
-@pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_locale_umask_and_working_folder_change_nothing(
-    model_folder: Path, surroundings: dict[str, str], umask: int
-) -> None:
-    (model_folder / "naïve.txt").write_text("é")
+def digest_elsewhere(model_folder: Path, umask: int, surroundings: dict[str, str]) -> str:
+    """What another process, in the folder above and with other surroundings, finds or says."""
     program = (
         f"import os; os.umask({umask}); from pathlib import Path; from airlock.snapshots.pack import pack; "
         "print(pack(Path('credit-risk'), services=[], host_requirements=[]).manifest.digest)"
@@ -178,18 +173,35 @@ def test_locale_umask_and_working_folder_change_nothing(
     finished = subprocess.run(
         [sys.executable, "-c", program],
         cwd=model_folder.parent,
-        env=os.environ | {"PYTHONUTF8": "1"} | surroundings,
+        env=os.environ | surroundings,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    assert finished.stdout.strip() == digest(model_folder)
+    return (finished.stdout + finished.stderr).strip()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize(
+    "surroundings", [{"LC_ALL": "C", "TZ": "Asia/Kolkata"}, {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "7"}]
+)
+def test_locale_umask_and_working_folder_change_nothing(
+    model_folder: Path, surroundings: dict[str, str], umask: int
+) -> None:
+    (model_folder / "naïve.txt").write_text("é", encoding="utf-8")
+    assert digest_elsewhere(model_folder, umask, surroundings) == digest(model_folder)
+
+
+def test_a_locale_that_reads_names_otherwise_is_refused(model_folder: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    found = digest_elsewhere(model_folder, 0o022, ascii_only)
+    assert "Python reads file names as ascii here" in found
+    assert "Set PYTHONUTF8=1" in found
 
 
 name = st.text("abcdeé-_. ", min_size=1, max_size=6).filter(lambda text: text.strip(". ") == text)
-trees = st.dictionaries(
-    st.lists(name, min_size=1, max_size=3).map("/".join), st.binary(max_size=50), max_size=6
-)
+path = st.lists(name, min_size=1, max_size=3).map("/".join)
+trees = st.dictionaries(path, st.binary(max_size=50), max_size=6)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
@@ -253,14 +265,12 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
 def test_a_file_that_comes_or_goes_meanwhile_is_noticed(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    really = pack_module.lock
-
     def lock_and_interfere(*arguments: object, **options: object) -> Path:
         if change == "add":
             (model_folder / "added.txt").write_text("")
         else:
             (model_folder / "golden.jsonl").unlink()
-        return really(*arguments, **options)  # type: ignore[arg-type]
+        return lock(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pack_module, "lock", lock_and_interfere)
     with pytest.raises(SnapshotError, match=r"changed while it was read: (added\.txt|golden\.jsonl)"):
