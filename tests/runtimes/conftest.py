@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from airlock.runtimes.base import RuntimeSettings
 from airlock.runtimes.local import stop_all

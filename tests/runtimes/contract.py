@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pyarrow as pa
-import pyarrow.parquet as parquet
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 import pytest
 from airlock.exceptions import AdapterError, Conflict, IntegrityError
 from airlock.runtimes.base import Adapter, DeploymentPlan, Handle, Job, JobHandle, JobStatus, Status

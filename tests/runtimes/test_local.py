@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from airlock.exceptions import AdapterError
 from airlock.runtimes import adapter_for
@@ -89,6 +89,7 @@ def test_a_deployment_outlives_whoever_asked_for_it(
     deployment = plan(snapshot())
     caller = in_another_process(lambda: connect().deploy(deployment), own_group=True)
     caller.join()
+    assert caller.pid is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(caller.pid, signal.SIGKILL)  # Airflow ends what is left of a task so; nothing is
 
@@ -336,7 +337,14 @@ def records_job(tmp_path: Path) -> Callable[[str], Job]:
     def make(name: str) -> Job:
         fields = [{"name": "amount", "type": "number"}]
         output = str(tmp_path / f"{name}.parquet")
-        arguments = {"kind": "records", "count": 3, "bad": False, "golden": [], "input": fields, "output": output}
+        arguments = {
+            "kind": "records",
+            "count": 3,
+            "bad": False,
+            "golden": [],
+            "input": fields,
+            "output": output,
+        }
         return Job(name, "check", arguments, resources=Resources(memory=512 * MiB))
 
     return make

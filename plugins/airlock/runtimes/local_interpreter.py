@@ -66,7 +66,6 @@ def _search(versions: str) -> Interpreter:
             "--system",
             "--no-python-downloads",
             "--no-project",
-            "--quiet",
             versions,
         ],
         capture_output=True,

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # type: ignore[import-not-found,unused-ignore]
 
 
 def init(folder: Path) -> None:
