@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import IO, Protocol
 
 from airlock.exceptions import IntegrityError, SnapshotError
 from airlock.snapshots.environment import LOCK_PATH, lock
 from airlock.snapshots.manifest import Environment, FileEntry, Manifest
 from airlock.snapshots.model_folder import IGNORE_FILE, Stamp, find_files
 from airlock.snapshots.plan import read_plan
-from airlock.snapshots.store import ArtifactStore
 from airlock.snapshots.unsafe_formats import is_unsafe_format
 from airlock.snapshots.verify import HASHING_THREADS
 
@@ -76,7 +76,17 @@ def pack(
     return Packed(manifest, folder)
 
 
-def publish(packed: Packed, store: ArtifactStore, *, progress: Progress | None = None) -> None:
+class BlobStore(Protocol):
+    """Where published files go: an ``ArtifactStore``, or a server that has one."""
+
+    def has(self, sha256: str) -> bool:
+        """Say whether these bytes are there already."""
+
+    def put(self, stream: IO[bytes], sha256: str) -> None:
+        """Keep the bytes of a stream, which must have this digest."""
+
+
+def publish(packed: Packed, store: BlobStore, *, progress: Progress | None = None) -> None:
     """Keep the files of a packed folder in a store, and last the manifest itself, under its digest.
 
     May be repeated after it was interrupted: what the store has already is not sent again.
