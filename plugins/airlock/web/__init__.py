@@ -1,0 +1,1 @@
+"""Airlock's REST API, mounted in Airflow's API server under ``/airlock``."""

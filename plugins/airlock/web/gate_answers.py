@@ -1,0 +1,92 @@
+"""Waking a gate: Airflow's own request is answered after the decision stands in the ledger.
+
+The ledger comes first, always. What happens here only makes the gate look sooner: it reads the registry
+whenever it wakes, also by itself from time to time, so an answer that Airflow does not take costs time and
+never a decision.
+
+An answer waits until the gate has been parked for a moment. Airflow 3.3 may fail a task's try whose answer
+comes while the scheduler still books the parking; the gate survives that, but it costs a try and a worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+import anyio
+import anyio.to_thread
+
+from airlock.orchestration.configuration import open_registry
+from airlock.orchestration.gate import VERDICTS
+from airlock.registry.records import GateRecord, Verdict
+from airlock.web.airflow_private import (
+    AWAITING_INPUT,
+    Answered,
+    BaseUser,
+    answer_request,
+    task_state,
+)
+
+log = logging.getLogger(__name__)
+
+SETTLING_SECONDS = 3.0
+"""How long a gate must have been parked before it is answered: no try failed in 36 after 1 s or more."""
+
+LOOK_EVERY_SECONDS = 0.25
+
+OPTIONS: dict[str, str] = {verdict: option for option, verdict in VERDICTS.items()}
+
+
+async def settled(gate: GateRecord, *, patience: float) -> bool:
+    """Wait until a gate is parked and the scheduler has booked that.
+
+    :param patience: seconds to wait at most.
+    :returns: whether it is; ``False`` also at once for a task that is over or gone.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        task = await anyio.to_thread.run_sync(task_state, gate.dag_id, gate.run_id, gate.task_id)
+        if task is None or task.state in (None, "success", "failed", "skipped", "removed", "upstream_failed"):
+            return False
+        wait = LOOK_EVERY_SECONDS
+        if task.state == AWAITING_INPUT:
+            parked = SETTLING_SECONDS if task.since is None else _seconds_since(task.since)
+            if parked >= SETTLING_SECONDS:
+                return True
+            wait = min(SETTLING_SECONDS - parked, SETTLING_SECONDS)
+        if time.monotonic() + wait > deadline:
+            return False
+        await anyio.sleep(wait)
+
+
+async def wake(gate: GateRecord, user: BaseUser, verdict: Verdict, *, patience: float = 60.0) -> None:
+    """Answer Airflow's request of a gate, when it is settled; runs after the response has been sent.
+
+    "Already answered" and "not asked" need nothing more: the gate is about to read the registry anyway.
+    """
+    with anyio.move_on_after(patience):
+        while await settled(gate, patience=patience):
+            answered = await anyio.to_thread.run_sync(_answer, gate, user, verdict)
+            log.info("Gate %s of %s: %s", gate.task_id, gate.run_id, answered.value)
+            if answered is not Answered.FAILED:
+                return
+            await anyio.sleep(LOOK_EVERY_SECONDS)
+    log.info("Gate %s of %s was not woken; it looks by itself.", gate.task_id, gate.run_id)
+
+
+def _answer(gate: GateRecord, user: BaseUser, verdict: Verdict) -> Answered:
+    """Answer only the question that was decided: on new evidence, the person must be asked anew."""
+    now = open_registry().gates_open.find(gate.dag_id, gate.run_id, gate.task_id)
+    if now is None or now.closed_at is not None or _question(now) != _question(gate):
+        return Answered.NOT_ASKED
+    return answer_request(gate.dag_id, gate.run_id, gate.task_id, option=OPTIONS[verdict], user=user)
+
+
+def _question(gate: GateRecord) -> tuple[str, str, str, str]:
+    return (gate.passage_id, gate.stage, gate.evidence_digest, gate.policy_digest)
+
+
+def _seconds_since(moment: datetime) -> float:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - aware).total_seconds()

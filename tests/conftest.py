@@ -1,0 +1,55 @@
+"""Airflow reads its configuration when it is first imported: it gets a home of this test run before that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+CONFIGURATION = """
+[core]
+dags_folder = {home}/project/dags
+plugins_folder = {project}/plugins
+load_examples = False
+simple_auth_manager_users = ada:admin,olga:op,dana:user,rita:user,omar:user,vera:viewer
+simple_auth_manager_passwords_file = {home}/passwords.json
+fernet_key =
+
+[database]
+sql_alchemy_conn = sqlite:///{home}/airflow.db
+
+[api]
+base_url = http://testserver
+secret_key = only-for-tests
+
+[api_auth]
+jwt_secret = only-for-tests-and-as-long-as-the-hash-that-signs-with-it-wants-it-to-be
+
+[logging]
+logging_level = WARNING
+base_log_folder = {home}/logs
+
+[airlock]
+include_folder = {home}/project/include
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A new AIRFLOW_HOME, without what the shell says about another one."""
+    assert "airflow" not in sys.modules, "Airflow was imported before its home was set"
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AIRLOCK_"))]:
+        del os.environ[name]
+    home = Path(tempfile.mkdtemp(prefix="airlock-tests-"))
+    (home / "airflow.cfg").write_text(CONFIGURATION.format(home=home, project=PROJECT))
+    os.environ["AIRFLOW_HOME"] = str(home)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the home again."""
+    shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
