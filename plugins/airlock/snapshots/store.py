@@ -22,12 +22,13 @@ from uuid import uuid4
 import fsspec  # type: ignore[import-untyped]
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from airlock.exceptions import IntegrityError, SnapshotError
+from airlock.exceptions import AirlockError, IntegrityError, SnapshotError
 from airlock.snapshots.manifest import MANIFEST_PATH, FileEntry, Manifest
 from airlock.snapshots.paths import require_utf8_names
 from airlock.snapshots.verify import HASHING_THREADS, Problem, verify_folder
 
 _CHUNK = 1024 * 1024
+_OBJECT_STORES = {"s3", "gs", "abfs", "oss", "oci"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -53,6 +54,10 @@ class ArtifactStore:
             ) from error
         self._root = root.rstrip("/")
         self._on_disk = isinstance(self._files, LocalFileSystem)
+        protocols = self._files.protocol
+        self._is_object_store = not _OBJECT_STORES.isdisjoint(
+            [protocols] if isinstance(protocols, str) else protocols
+        )
 
     def has(self, sha256: str) -> bool:
         """Say whether a blob is in the store.
@@ -73,14 +78,14 @@ class ArtifactStore:
         location = self._location(sha256)
         incoming = f"{self._root}/incoming/{uuid4().hex}"
         with self._reached():
-            self._files.makedirs(_parent(incoming), exist_ok=True)
+            self._make_folder(_parent(incoming))
             try:
                 with self._files.open(incoming, "wb") as target:
                     found = _copy(stream, target)
                     self._flush_to_disk(target)
                 if found != sha256:
                     raise IntegrityError(f"The bytes have the SHA-256 {found}, but {sha256} was announced.")
-                self._files.makedirs(_parent(location), exist_ok=True)
+                self._make_folder(_parent(location))
                 self._rename(incoming, location)
             finally:
                 if self._files.exists(incoming):
@@ -138,19 +143,19 @@ class ArtifactStore:
 
     def _problem_with(self, entry: FileEntry) -> Problem | None:
         try:
-            with self.open(entry.sha256) as stream:
+            with self._reached(), self.open(entry.sha256) as stream:
                 found = _copy(stream, None)
         except IntegrityError:
             return Problem(entry.path, "missing", f"the store has no blob {entry.sha256}")
-        except OSError as error:
-            return Problem(entry.path, "unreadable", f"blob {entry.sha256} cannot be read: {error}")
+        except SnapshotError as error:
+            return Problem(entry.path, "unreadable", error.message)
         if found != entry.sha256:
             return Problem(entry.path, "changed", f"blob {entry.sha256} now has the SHA-256 {found}")
         return None
 
     def _copy_out(self, entry: FileEntry, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self.open(entry.sha256) as stream, path.open("xb") as copy:
+        with self._reached(), self.open(entry.sha256) as stream, path.open("xb") as copy:
             found = _copy(stream, copy)
             os.fchmod(copy.fileno(), 0o444)
         if found != entry.sha256:
@@ -179,11 +184,18 @@ class ArtifactStore:
     def _reached(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except AirlockError:
+            raise
+        except Exception as error:  # each of fsspec's drivers raises its own
             raise SnapshotError(
                 f"The artifact store {self.url} cannot be used: {error}.",
                 mend="Check its address, its credentials, its permissions and its free space.",
             ) from error
+
+    def _make_folder(self, location: str) -> None:
+        # Object stores have no folders, and would make a bucket of a mistyped name.
+        if not self._is_object_store:
+            self._files.makedirs(location, exist_ok=True)
 
     def _flush_to_disk(self, file: Any) -> None:
         if self._on_disk:
