@@ -119,7 +119,7 @@ class Database:
                 ) from error
             raise RegistryError(
                 f"The registry at {where} does not answer as it should: {words}.",
-                mend="Check that the database runs and that [airlock] database_url names it.",
+                mend="Check that it runs, and that [airlock] database_url names it.",
             ) from error
         except DBAPIError as error:
             raise RegistryError(f"The registry at {where} failed: {_last_words(error)}") from error
