@@ -153,7 +153,7 @@ def test_after_a_reboot_a_deployment_says_so_although_another_process_has_its_id
     signed = (folder(handle) / LOCK).read_text().split()
     stranger = psutil.Process()
     (folder(handle) / LOCK).write_text(f"{stranger.pid} {signed[1]} {signed[2]}")
-    State.read(folder(handle)).but(state="ready").write(folder(handle))
+    State.read(folder(handle))._replace(state="ready").write(folder(handle))
 
     assert adapter.status(handle).state == "failed"
     adapter.undeploy(handle)

@@ -8,11 +8,10 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from airlock.runtimes.local_environment import BuildFailed, build, is_built, python_of, source_digest
+from airlock.runtimes.local_environment import BuildFailed, build, source_digest
 from airlock.runtimes.local_folder import EnvironmentPlan
 from airlock.runtimes.local_interpreter import find_interpreter, find_uv
 from hypothesis import given, strategies
@@ -55,16 +54,15 @@ def build_it(plan: EnvironmentPlan, run: Callable[[Sequence[str]], None] = run) 
 
 
 def test_an_environment_holds_the_host_compiled(plan: EnvironmentPlan) -> None:
-    assert not is_built(plan)
+    assert not plan.is_built()
 
     said = build_it(plan)
 
-    assert is_built(plan)
+    assert plan.is_built()
     assert said == ["Building the environment abc of 0 packages."]
     program = "import some_host; print(some_host.ANSWER, some_host.__file__, some_host.__cached__)"
-    python = python_of(Path(plan.folder))
     answer, source, compiled = subprocess.run(
-        [python, "-I", "-c", program], capture_output=True, text=True, check=True
+        [plan.python, "-I", "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
     assert answer == "42"
     assert Path(source).is_relative_to(plan.folder)
@@ -96,7 +94,7 @@ def test_two_builders_make_one_environment(plan: EnvironmentPlan, tmp_path: Path
 
     assert [builder.exitcode for builder in builders] == [0] * 4
     assert len(set(ran.read_text().split())) == 1
-    assert is_built(plan)
+    assert plan.is_built()
 
 
 @pytest.mark.parametrize("step", range(1, 5))
@@ -114,11 +112,11 @@ def test_a_builder_killed_at_any_step_leaves_nothing_half(plan: EnvironmentPlan,
     builder.start()
     builder.join()
     assert builder.exitcode == -9
-    assert not is_built(plan)
+    assert not plan.is_built()
 
     build_it(plan)
 
-    assert is_built(plan)
+    assert plan.is_built()
     assert {path.name for path in Path(plan.folder).parent.iterdir()} == {"abc", "abc.lock"}
 
 
@@ -143,16 +141,16 @@ def test_whoever_waits_for_another_builder_says_so(plan: EnvironmentPlan, tmp_pa
     builder.join()
 
     assert said == ["Waiting for the environment abc, which another deployment builds."]
-    assert is_built(plan)
+    assert plan.is_built()
 
 
 def test_an_environment_whose_interpreter_was_removed_is_built_again(plan: EnvironmentPlan) -> None:
     build_it(plan)
-    python_of(Path(plan.folder)).unlink()
+    plan.python.unlink()
 
     build_it(plan)
 
-    assert is_built(plan)
+    assert plan.is_built()
 
 
 def test_a_changed_lock_is_refused(plan: EnvironmentPlan) -> None:
@@ -168,7 +166,7 @@ def test_a_host_that_changed_since_is_refused(plan: EnvironmentPlan) -> None:
     with pytest.raises(BuildFailed, match="was changed"):
         build_it(plan)
 
-    assert not is_built(plan)
+    assert not plan.is_built()
 
 
 def test_a_package_without_a_hash_is_refused(plan: EnvironmentPlan) -> None:
@@ -176,14 +174,14 @@ def test_a_package_without_a_hash_is_refused(plan: EnvironmentPlan) -> None:
     digest = hashlib.sha256(Path(plan.lock).read_bytes()).hexdigest()
 
     with pytest.raises(BuildFailed, match="hash"):
-        build_it(replace(plan, lock_digest=f"sha256:{digest}"))
+        build_it(plan._replace(lock_digest=f"sha256:{digest}"))
 
 
 def test_a_host_that_cannot_be_imported_is_refused(plan: EnvironmentPlan) -> None:
     (Path(plan.host) / "__init__.py").write_text("import what_the_lock_lacks\n")
 
     with pytest.raises(BuildFailed, match="what_the_lock_lacks"):
-        build_it(replace(plan, host_digest=source_digest(Path(plan.host))))
+        build_it(plan._replace(host_digest=source_digest(Path(plan.host))))
 
 
 @given(

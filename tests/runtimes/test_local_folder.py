@@ -25,16 +25,31 @@ ENVIRONMENT = EnvironmentPlan("/environments/1", "/lock", "sha256:1", "/python",
 
 
 def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    plan = Plan("dep-1", "server", "/ws//dep-1/", ENVIRONMENT, 1.5, 2**30, 10.0, arguments=["serve"])
+    plan = Plan(
+        name="dep-1",
+        purpose="server",
+        digest="sha256:3",
+        owner="/ws//dep-1.0123456789abcdef/",
+        environment=ENVIRONMENT,
+        arguments=["serve"],
+        variables={"AIRLOCK_STAGE": "DEV"},
+        cpu=1.5,
+        memory=2**30,
+        grace_seconds=10.0,
+        timeout_seconds=0.0,
+    )
 
     plan.write(tmp_path)
 
     assert Plan.read(tmp_path) == plan
+    assert plan.token == "0123456789abcdef"
 
 
 def test_before_the_first_supervisor_the_state_is_attempt_0(tmp_path: Path) -> None:
     assert State.read(tmp_path) == State(attempt=0, state="starting")
-    state = State(attempt=3, state="failed", cause="memory", exit_code=-9, port=8080)
+    state = State(
+        attempt=3, state="failed", cause="memory", exit_code=-9, port=8080, groups=["/sys/fs/cgroup/a"]
+    )
     state.write(tmp_path)
     assert State.read(tmp_path) == state
 

@@ -30,7 +30,7 @@ def no_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def limits() -> Iterator[Limits]:
-    limits = Limits(f"/ws//{uuid.uuid4().hex}/", cpu=0.5, memory=128 * MiB)
+    limits = Limits(uuid.uuid4().hex, cpu=0.5, memory=128 * MiB)
     yield limits
     limits.close()
     assert not any(group.exists() for group in limits.groups)
@@ -50,7 +50,7 @@ def test_more_memory_than_the_limit_is_not_given(limits: Limits) -> None:
 
 @pytest.mark.usefixtures("no_control_groups")
 def test_without_control_groups_each_process_is_limited() -> None:
-    limits = Limits("/ws//alone/", cpu=1, memory=128 * MiB)
+    limits = Limits("alone", cpu=1, memory=128 * MiB)
 
     ended = run(limits, sys.executable, "-c", ALLOCATE, "512")
 
@@ -61,7 +61,7 @@ def test_without_control_groups_each_process_is_limited() -> None:
 
 @pytest.mark.usefixtures("no_control_groups")
 def test_without_control_groups_memory_that_is_only_reserved_does_not_count() -> None:
-    limits = Limits("/ws//alone/", cpu=1, memory=128 * MiB)
+    limits = Limits("alone", cpu=1, memory=128 * MiB)
     reserve = "import mmap; mmap.mmap(-1, 2**30, prot=mmap.PROT_READ); print('reserved')"
 
     assert run(limits, sys.executable, "-c", reserve).stdout == "reserved\n"
@@ -73,13 +73,13 @@ def test_without_control_groups_whole_cores_are_given() -> None:
     available = len(os.sched_getaffinity(0))
 
     for cpu, cores in ((0.5, 1), (1.5, min(2, available)), (1000, available)):
-        limits = Limits("/ws//alone/", cpu=cpu, memory=512 * MiB)
+        limits = Limits("alone", cpu=cpu, memory=512 * MiB)
         assert run(limits, sys.executable, "-c", program).stdout == f"{cores}\n"
 
 
 @pytest.mark.parametrize(("cpu", "threads"), [(0.25, "1"), (1, "1"), (2, "2"), (2.5, "3")])
 def test_libraries_start_as_many_threads_as_there_are_cores_for_them(cpu: float, threads: str) -> None:
-    limits = Limits(f"/ws//{uuid.uuid4().hex}/", cpu=cpu, memory=128 * MiB)
+    limits = Limits(uuid.uuid4().hex, cpu=cpu, memory=128 * MiB)
 
     assert limits.variables()["OMP_NUM_THREADS"] == threads
     assert limits.variables()["OPENBLAS_NUM_THREADS"] == threads
@@ -126,7 +126,7 @@ class TestControlGroups:
     def test_version_2_is_made_beside_our_own_group(self, version_2: Path) -> None:
         assert "Memory is limited by control groups v2" in describe()
 
-        limits = Limits("/ws//dep/", cpu=1.5, memory=64 * MiB)
+        limits = Limits("dep", cpu=1.5, memory=64 * MiB)
 
         [group] = set(limits.groups)
         assert group.parent == version_2
@@ -138,7 +138,7 @@ class TestControlGroups:
 
     @pytest.mark.usefixtures("kernel")
     def test_version_1_is_made_inside_our_own_group(self, version_1: Path) -> None:
-        limits = Limits("/ws//dep/", cpu=0.001, memory=64 * MiB)
+        limits = Limits("dep", cpu=0.001, memory=64 * MiB)
 
         [group] = set(limits.groups)
         assert group.parent == version_1
@@ -152,7 +152,7 @@ class TestControlGroups:
     def test_a_controller_that_is_not_handed_down_is_not_used(self, version_2: Path) -> None:
         (version_2 / "cgroup.subtree_control").write_text("pids")
 
-        limits = Limits("/ws//dep/", cpu=1, memory=64 * MiB)
+        limits = Limits("dep", cpu=1, memory=64 * MiB)
 
         assert limits.groups == []
         assert "RLIMIT_DATA of each process" in describe()

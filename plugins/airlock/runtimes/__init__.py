@@ -1,14 +1,13 @@
 """Runtimes: the places where models run, each driven by an adapter of its kind.
 
 :mod:`airlock.runtimes.base` is the contract. Kinds are imported where they are used, because each may need
-packages of its own, and because the local supervisor lives in this package without any.
+packages of its own, and because the local supervisor lives in this package without any: this file imports
+nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from airlock.exceptions import AdapterError
 
 if TYPE_CHECKING:
     from airlock.runtimes.base import Adapter, RuntimeSettings
@@ -26,4 +25,6 @@ def adapter_for(spec: RuntimeSpec, settings: RuntimeSettings) -> Adapter:
         from airlock.runtimes.local import LocalAdapter
 
         return LocalAdapter(spec, settings)
+    from airlock.exceptions import AdapterError
+
     raise AdapterError(f"The runtime {spec.runtime} is of kind {spec.kind!r}, which has no adapter here.")

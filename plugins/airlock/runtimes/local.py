@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from airlock.runtimes.base import (
     RuntimeSettings,
     Status,
 )
-from airlock.runtimes.local_environment import is_built, source_digest
+from airlock.runtimes.local_environment import source_digest
 from airlock.runtimes.local_folder import (
     JOB,
     JOBS,
@@ -176,8 +175,8 @@ class LocalAdapter:
             self._store.materialise(plan.manifest, folder / MODEL)  # compares what is there
 
         def renew(folder: Path, found: Plan) -> None:
-            same = found.environment if is_built(found.environment) else wanted.environment
-            replace(wanted, owner=found.owner, environment=same).write(folder)
+            same = found.environment if found.environment.is_built() else wanted.environment
+            wanted._replace(owner=found.owner, environment=same).write(folder)
 
         self._make(self._deployments)
         self._begin(self._deployments, wanted, fill=fill, adopt=adopt, renew=renew)
@@ -231,7 +230,7 @@ class LocalAdapter:
             write_atomically(folder / JOB, document)
 
         def renew(folder: Path, found: Plan) -> None:
-            replace(plan, owner=found.owner).write(folder)
+            plan._replace(owner=found.owner).write(folder)
             write_atomically(folder / JOB, document)
 
         if deployment is None:
@@ -278,23 +277,23 @@ class LocalAdapter:
         environment = plan.manifest.environment
         return Plan(
             name=plan.name,
-            digest=plan.digest,
             purpose="server" if plan.mode == "online" else "environment",
+            digest=plan.digest,
             owner=f"{_owner_of(self._workspace)}{_unique(plan.name)}/",
             environment=self._environment(
                 model / environment.lock_path, environment.lock_digest, plan.manifest.python
             ),
             arguments=["serve", "--model", str(model), "--host", "127.0.0.1"],
             variables=_labels({**plan.labels, "deployment": plan.name, "digest": plan.digest}),
-            grace_seconds=self._grace_seconds,
             cpu=self._cpu(plan.resources),
             memory=self._memory(plan.resources),
+            grace_seconds=self._grace_seconds,
+            timeout_seconds=0.0,
         )
 
     def _plan_job(self, job: Job, shelf: Shelf) -> Plan:
         plan = self._plan_without_snapshot(job) if job.deployment is None else self._plan_in_deployment(job)
-        return replace(
-            plan,
+        return plan._replace(
             name=job.name,
             purpose="job",
             owner=f"{plan.owner}{_unique(_checked(job.name))}/",
@@ -313,11 +312,15 @@ class LocalAdapter:
         return Plan(
             name=job.name,
             purpose="job",
+            digest="",
             owner=_owner_of(self._workspace),
             environment=self._environment(lock, lock_digest, _PYTHON_OF_CHECKS),
-            grace_seconds=self._grace_seconds,
+            arguments=[],
+            variables={},
             cpu=self._cpu(job.resources),
             memory=self._memory(job.resources),
+            grace_seconds=self._grace_seconds,
+            timeout_seconds=job.timeout_seconds,
         )
 
     def _plan_in_deployment(self, job: Job) -> Plan:
@@ -477,7 +480,7 @@ def _checked(name: str) -> str:
 
 def _unique(name: str) -> str:
     """The name with something that tells this folder from a later one of the same name."""
-    return f"{name}.{secrets.token_hex(4)}"
+    return f"{name}.{secrets.token_hex(8)}"
 
 
 def _owner_of(workspace: Path) -> str:

@@ -40,16 +40,6 @@ def source_digest(package: Path) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
-def python_of(environment: Path) -> Path:
-    """The interpreter of an environment."""
-    return environment / "bin" / "python"
-
-
-def is_built(plan: EnvironmentPlan) -> bool:
-    """Whether the environment is there, with an interpreter that still exists."""
-    return python_of(Path(plan.folder)).exists()
-
-
 def build(
     plan: EnvironmentPlan, *, run: Run, say: Callable[[str], None], pause: Callable[[float], object]
 ) -> None:
@@ -62,12 +52,12 @@ def build(
     :param pause: waits so many seconds; may raise to give up.
     :raises BuildFailed: with the reason.
     """
-    if is_built(plan):
+    if plan.is_built():
         return
     target = Path(plan.folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _only_builder(target.with_name(f"{target.name}.lock"), say=say, pause=pause):
-        if is_built(plan):
+        if plan.is_built():
             return
         for leftover in target.parent.glob(f".{target.name}.*"):  # of builders that were killed
             shutil.rmtree(leftover)
@@ -84,7 +74,7 @@ def _fill(plan: EnvironmentPlan, folder: Path, *, run: Run, say: Callable[[str],
         raise BuildFailed(f"{lock} is not the lock that was recorded ({plan.lock_digest}).")
     packages = len(re.findall(r"^[A-Za-z0-9].*==", lock.read_text(encoding="utf-8"), re.MULTILINE))
     say(f"Building the environment {Path(plan.folder).name} of {packages} packages.")
-    python = str(python_of(folder))
+    python = str(plan._replace(folder=str(folder)).python)
     own_python = ["--no-python-downloads", "--python"]
     run(
         [

@@ -5,17 +5,19 @@
     <workspace>/runtimes/<runtime>/jobs/<name>/         plan.json state.json lock log job.json result.json
 
 The adapter writes ``plan.json`` once, before the folder gets its name. Afterwards only the supervisor, which
-holds ``lock``, writes there. Standard library only: the supervisor runs without Airlock's dependencies.
+holds ``lock``, writes there.
+
+Standard library only: the supervisor runs without Airlock's dependencies. And little of it: every job starts
+a supervisor, so what is imported here costs each of them (named tuples, because dataclasses take 14 ms).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from airlock.runtimes.job_cause import JobCause
 from airlock.runtimes.local_process import Identity, identify
@@ -36,8 +38,7 @@ LOG_BYTES = 8 * 1024 * 1024
 """A log file that is larger is put aside."""
 
 
-@dataclass(frozen=True)
-class EnvironmentPlan:
+class EnvironmentPlan(NamedTuple):
     """A virtual environment and what it is built from.
 
     :param folder: where it is or will be.
@@ -54,32 +55,47 @@ class EnvironmentPlan:
     host_digest: str
     uv: str
 
+    @property
+    def python(self) -> Path:
+        """The interpreter in the environment."""
+        return Path(self.folder, "bin", "python")
 
-@dataclass(frozen=True)
-class Plan:
+    def is_built(self) -> bool:
+        """Whether the environment is there, made with a Python that is still there."""
+        return self.python.exists()
+
+
+class Plan(NamedTuple):
     """What a supervisor is to do.
 
     :param purpose: ``server`` runs the host's server for good, ``environment`` only builds the environment
         (what a batch deployment needs), ``job`` runs the host once.
+    :param digest: of the snapshot, empty for a job without one.
     :param owner: see :mod:`airlock.runtimes.local_process`.
     :param arguments: of the host; the supervisor adds the port.
     :param variables: set for the host.
-    :param cpu: cores. :param memory: bytes. :param timeout_seconds: of a job, from the start of the host.
+    :param cpu: cores.
+    :param memory: bytes.
     :param grace_seconds: between asking the host to end and killing it.
-    :param digest: of the snapshot, empty for a job without one.
+    :param timeout_seconds: of a job, from the start of the host.
     """
 
     name: str
     purpose: Literal["server", "environment", "job"]
+    digest: str
     owner: str
     environment: EnvironmentPlan
+    arguments: list[str]
+    variables: dict[str, str]
     cpu: float
     memory: int
     grace_seconds: float
-    digest: str = ""
-    arguments: list[str] = field(default_factory=list)
-    variables: dict[str, str] = field(default_factory=dict)
-    timeout_seconds: float = 0.0
+    timeout_seconds: float
+
+    @property
+    def token(self) -> str:
+        """What the owner ends with, like that of no other."""
+        return self.owner.rstrip("/").rpartition(".")[2]
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -88,16 +104,14 @@ class Plan:
         :raises FileNotFoundError: the folder is not there.
         """
         document = read_json(folder / PLAN)
-        document["environment"] = EnvironmentPlan(**document["environment"])
-        return cls(**document)
+        return cls(**{**document, "environment": EnvironmentPlan(**document["environment"])})
 
     def write(self, folder: Path) -> None:
         """Write the plan into a folder."""
-        write_atomically(folder / PLAN, asdict(self))
+        write_atomically(folder / PLAN, {**self._asdict(), "environment": self.environment._asdict()})
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What a supervisor says of its work.
 
     :param attempt: counts the supervisors of this folder: number n only begins where number n-1 was the last.
@@ -114,7 +128,7 @@ class State:
     exit_code: int | None = None
     port: int | None = None
     restarts: int = 0
-    groups: list[str] = field(default_factory=list)
+    groups: Sequence[str] = ()
 
     @classmethod
     def read(cls, folder: Path) -> State:
@@ -126,7 +140,7 @@ class State:
 
     def write(self, folder: Path) -> None:
         """Write the state into a folder."""
-        write_atomically(folder / STATE, asdict(self))
+        write_atomically(folder / STATE, self._asdict())
 
     def is_done(self, plan: Plan) -> bool:
         """Whether all that was planned has been done, so that no further supervisor is needed."""
@@ -135,10 +149,6 @@ class State:
     def is_settled(self, plan: Plan) -> bool:
         """Whether nothing more will happen by itself."""
         return self.state == "failed" or self.is_done(plan)
-
-    def but(self, **changes: Any) -> State:
-        """This state with some things changed."""
-        return replace(self, **changes)
 
 
 def read_json(path: Path) -> Any:
@@ -184,6 +194,8 @@ def log_size(folder: Path) -> int:
 def bound_log(folder: Path) -> None:
     """Make the log file the older one when it has grown; so at most two of this size are kept."""
     if log_size(folder) > LOG_BYTES:
+        import shutil  # rarely needed, and slow to import
+
         # Whoever writes keeps the file open and appends: it is copied and emptied, not renamed.
         shutil.copyfile(folder / LOG, folder / OLDER_LOG)
         os.truncate(folder / LOG, 0)

@@ -10,7 +10,6 @@ Standard library only: the supervisor runs without Airlock's dependencies.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import resource
@@ -44,15 +43,15 @@ class _Hierarchy(NamedTuple):
 class Limits:
     """The limits of one deployment or job. Made by its supervisor, applied in the child, closed at the end.
 
-    :param owner: see :mod:`airlock.runtimes.local_process`.
+    :param name: like that of no other on this machine.
     :param cpu: cores.
     :param memory: bytes.
     """
 
-    def __init__(self, owner: str, *, cpu: float, memory: int) -> None:
+    def __init__(self, name: str, *, cpu: float, memory: int) -> None:
         self._cpu = cpu
         self._memory = memory
-        self._name = f"airlock-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
+        self._name = f"airlock-{name}"
         self._groups: dict[str, tuple[int, Path]] = {}
         for controller in ("memory", "cpu"):
             self._make_group(controller)

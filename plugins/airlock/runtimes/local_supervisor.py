@@ -4,21 +4,19 @@ It runs as a process of its own that outlives the Airflow task (see :mod:`airloc
 the folder of the deployment or job. Its child dies with it, so nothing is orphaned even when it is killed.
 It ends when there is nothing left to look after, or when it is told to (SIGTERM).
 
-Standard library only: it runs without Airlock's dependencies.
+Standard library only: it runs without Airlock's dependencies. What only some need is imported where it is
+used, because every job starts a supervisor.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from airlock.runtimes import local_environment
 from airlock.runtimes.job_cause import JobCause
 from airlock.runtimes.local_child import Child, ToldToEnd
 from airlock.runtimes.local_folder import (
@@ -107,20 +105,24 @@ class Supervisor:
         self._child.end()
         self._clean_up()
         self._set(
-            state="failed", cause=failure.cause, exit_code=failure.exit_code, groups=[], message=str(failure)
+            state="failed", cause=failure.cause, exit_code=failure.exit_code, groups=(), message=str(failure)
         )
 
     # --- environment
 
     def _build_environment(self) -> None:
+        if self._plan.environment.is_built():
+            return
+        from airlock.runtimes.local_environment import BuildFailed, build
+
         try:
-            local_environment.build(
+            build(
                 self._plan.environment,
                 run=self._run_tool,
                 say=lambda text: self._set(message=text),
                 pause=self._child.wait,
             )
-        except local_environment.BuildFailed as failure:
+        except BuildFailed as failure:
             raise Failed(f"The environment could not be built. {failure}") from failure
 
     def _run_tool(self, command: Sequence[str]) -> None:
@@ -128,10 +130,10 @@ class Supervisor:
         tool = Path(command[0]).name
         self._child.start(command, variables=_variables(for_building=True), folder="/")
         if not self._child.wait(BUILD_SECONDS):
-            raise local_environment.BuildFailed(f"{tool} took over {BUILD_SECONDS:.0f} s.")
+            raise Failed(f"The environment could not be built: {tool} took over {BUILD_SECONDS:.0f} s.")
         if code := self._child.collect():
             said = last_lines(Path(), LINES_IN_MESSAGE, since=begin)
-            raise local_environment.BuildFailed(f"{tool} ended with {_in_words(code)}:\n{said}")
+            raise Failed(f"The environment could not be built: {tool} ended with {_in_words(code)}:\n{said}")
 
     # --- server
 
@@ -167,8 +169,10 @@ class Supervisor:
 
     def _start_server(self) -> None:
         """Start the server at the port it had before; at a new one if that is taken."""
+        from airlock.runtimes.local_port import is_free
+
         port = self._state.port or 0
-        if port and not _is_free(port):
+        if port and not is_free(port):
             self._set(message=f"Port {port} was taken by another process: the server got a new one.")
             self._say(self._state.message)
             port = 0
@@ -183,11 +187,13 @@ class Supervisor:
 
         :raises Failed: it takes too long.
         """
+        from airlock.runtimes.local_port import read_port, says_ready
+
         deadline = time.monotonic() + READY_SECONDS
         pause = 0.01
         while not self._child.wait(pause):
-            port = _read_port()
-            if port is not None and _says_ready(port):
+            port = read_port(Path(PORT))
+            if port is not None and says_ready(port):
                 has_moved = self._state.port not in (None, port)
                 self._set(state="ready", port=port, message=self._state.message if has_moved else "")
                 self._say(f"the server is ready at 127.0.0.1:{port}")
@@ -227,13 +233,12 @@ class Supervisor:
     # --- host
 
     def _start_host(self, arguments: Sequence[str]) -> None:
-        limits = Limits(self._plan.owner, cpu=self._plan.cpu, memory=self._plan.memory)
+        limits = Limits(self._plan.token, cpu=self._plan.cpu, memory=self._plan.memory)
         self._limits = limits
         self._set(groups=[str(group) for group in limits.groups])
         scratch = Path(SCRATCH).absolute()
         scratch.mkdir(exist_ok=True)
-        environment = self._plan.environment.folder
-        python = local_environment.python_of(Path(environment))
+        python = self._plan.environment.python
         inherited = _variables(for_building=False)
         own = {
             "PATH": f"{python.parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
@@ -241,7 +246,7 @@ class Supervisor:
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(scratch),
-            "VIRTUAL_ENV": environment,
+            "VIRTUAL_ENV": self._plan.environment.folder,
         }
         self._child.start(
             [str(python), "-m", "airlock_host", *arguments],
@@ -267,12 +272,19 @@ class Supervisor:
         if self._limits is not None:
             self._limits.close()
             self._limits = None
-        shutil.rmtree(SCRATCH, ignore_errors=True)
+        try:
+            os.rmdir(SCRATCH)
+        except FileNotFoundError:
+            return
+        except OSError:  # the host has left something there
+            import shutil
+
+            shutil.rmtree(SCRATCH, ignore_errors=True)
 
     # --- state and log
 
     def _set(self, **changes: Any) -> None:
-        self._state = self._state.but(**changes)
+        self._state = self._state._replace(**changes)
         self._state.write(Path())
 
     def _say(self, text: str) -> None:
@@ -287,32 +299,6 @@ def _variables(*, for_building: bool) -> dict[str, str]:
         for name, value in os.environ.items()
         if for_building or not name.startswith(_ONLY_FOR_BUILDING)
     }
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _read_port() -> int | None:
-    try:
-        return int(Path(PORT).read_text(encoding="ascii"))
-    except FileNotFoundError:
-        return None
-
-
-def _says_ready(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            connection.sendall(b"GET /v2/health/ready HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
-            return connection.recv(64).split(b" ", 2)[1:2] == [b"200"]
-    except OSError:
-        return False
 
 
 def _read_result() -> dict[str, Any] | None:
