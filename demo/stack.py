@@ -112,6 +112,11 @@ class AirflowStack:
             "AIRFLOW__AIRLOCK__DATABASE_URL", f"sqlite:///{self.home}/airlock/registry.db"
         )
 
+    @staticmethod
+    def program(name: str) -> Path:
+        """A program of this virtual environment."""
+        return Path(sys.executable).with_name(name)
+
     def migrate(self) -> None:
         """Create or upgrade Airflow's database."""
         self.run("airflow", "db", "migrate")
@@ -122,7 +127,7 @@ class AirflowStack:
         :raises StackError: it failed.
         """
         done = subprocess.run(
-            [str(Path(sys.executable).with_name(program)), *arguments],
+            [str(self.program(program)), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -142,7 +147,7 @@ class AirflowStack:
         """Start one component in a session of its own, so that Ctrl-C reaches only this process."""
         with self._log(component) as log:
             self._processes[component] = subprocess.Popen(
-                [str(Path(sys.executable).with_name("airflow")), component],
+                [str(self.program("airflow")), component],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,15 +1,15 @@
-"""What the demo shows: nine snapshots of three models, promoted, scored, and the bad ones stopped."""
+"""What the demo shows: three versions of three models promoted, scored, and the bad ones stopped."""
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,27 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from demo.stack import PROJECT, AirflowStack, StackError
 
-STAGES = ("DEV", "SIT", "UAT", "PROD")
-
 REQUESTER, ADMINISTRATOR = "dana", "ada"
 APPROVERS = ("rita", "omar")
+DAY = datetime.fromisoformat("2026-01-02T02:00:00+00:00")
+MODELS = PROJECT / "data" / "models"
+
+SYMBOLS = {
+    "success": "[green]✓[/]",
+    "running": "[cyan]●[/]",
+    "queued": "[cyan]○[/]",
+    "scheduled": "[cyan]○[/]",
+    "deferred": "[magenta]◌[/]",
+    "awaiting_input": "[yellow]?[/]",
+    "up_for_retry": "[yellow]↻[/]",
+    "failed": "[red]✗[/]",
+    "upstream_failed": "[red]✗[/]",
+    "skipped": "[dim]-[/]",
+}
 
 
 @dataclass(frozen=True)
@@ -42,61 +56,84 @@ EXAMPLES = (
 
 
 class Story:
-    """Tells the story on a console, step by step, through the same doors that people use."""
+    """Tells the story on a console, through the same doors that people use.
 
-    def __init__(self, stack: AirflowStack, console: Console) -> None:
+    :param models_python: a Python that has what the example models are trained with.
+    """
+
+    def __init__(self, stack: AirflowStack, console: Console, models_python: Path) -> None:
         self.stack = stack
         self.console = console
+        self.models_python = models_python
         self.began = time.monotonic()
 
     def tell(self) -> None:
-        """The whole story; raises where anything is not as it should be."""
+        """The whole story.
+
+        :raises StackError: something is not as it should be.
+        """
         self.prepare_models()
         self.start_airflow()
         self.apply_include()
         with self.approving():
-            for version in (1, 2):
-                self.promote_all(version, expected="completed")
-            self.promote_all(3, expected="rejected_by_checks")
+            self.promote(version=1, expected="completed")
+            self.promote(version=2, expected="completed")
+            self.promote(version=3, expected="rejected_by_checks")
         self.score_a_request()
         self.score_a_day()
         self.show_where()
-        self.verify_the_ledger()
-        self.say(f"Done in {time.monotonic() - self.began:.0f} s.")
+        self.chapter("The ledger of all this, verified")
+        self.airlock(ADMINISTRATOR, "audit", "verify")
+        self.console.print(f"\n[bold green]That was all of it, in {time.monotonic() - self.began:.0f} s.[/]")
 
-    # --- the steps ---------------------------------------------------------------------------------
+    def say_where_to_look(self) -> None:
+        """Addresses and logins."""
+        self.chapter("Look around")
+        self.console.print(f"Airflow with Airlock: [bold]{self.stack.url}[/]")
+        for user, does in (
+            ("ada", "administrator"),
+            ("dana", "data scientist, who requested"),
+            ("rita", "approver of role model-risk"),
+            ("omar", "approver of role it-operations"),
+        ):
+            self.console.print(f"  {user:5} {self.stack.passwords[user]}   [dim]{does}[/]")
 
     def prepare_models(self) -> None:
         """Build three versions of each example model, and the data that they are measured on."""
         self.chapter("Build the example models and their data")
-        self.python("include/models/build.py", "--out", str(self.models))
-        self.python("include/models/make_data.py", "--out", str(PROJECT / "data"))
-        self.say(f"Models in {_shown(self.models)}, data in data/.")
+        with self.console.status("Training…"):
+            for script, out in (("build.py", MODELS), ("make_data.py", PROJECT / "data")):
+                self._run(
+                    [str(self.models_python), str(PROJECT / "include" / "models" / script), "--out", str(out)]
+                )
+        self.console.print("Three versions of three models in data/models, their data in data/.")
 
     def start_airflow(self) -> None:
         """Start Airflow and wait until it knows the services."""
         self.chapter("Start Airflow: API server, scheduler, DAG processor, triggerer")
-        self.stack.migrate()
-        self.stack.start()
-        client = self.stack.client(ADMINISTRATOR)
-        wanted = {example.service for example in EXAMPLES}
-        self.stack.wait_until(
-            lambda: wanted <= {dag["dag_id"] for dag in client.get("/api/v2/dags").json()["dags"]},
-            "Airflow did not find the services",
-        )
-        self.say(f"Airflow runs at {self.stack.url}; its services: {', '.join(sorted(wanted))}.")
+        with self.console.status("Creating Airflow's database…"):
+            self.stack.migrate()
+        with self.console.status("Starting…"):
+            self.stack.start()
+            client = self.stack.client(ADMINISTRATOR)
+            wanted = {example.service for example in EXAMPLES}
+            self.stack.wait_until(
+                lambda: wanted <= {dag["dag_id"] for dag in client.get("/api/v2/dags").json()["dags"]},
+                "Airflow did not find the services",
+            )
+        self.console.print(f"{self.stack.url}: {', '.join(sorted(wanted))}")
 
     def apply_include(self) -> None:
         """Register runtimes, services, policies and roles."""
         self.chapter("Register runtimes, services, policies and roles")
-        self.airlock(ADMINISTRATOR, "apply", str(self.stack.include), "--yes")
+        self.airlock(ADMINISTRATOR, "apply", "include", "--yes")
 
-    def promote_all(self, version: int, *, expected: str) -> None:
-        """Snapshot one version of each model and promote it; all three go at the same time."""
-        self.chapter(f"Version {version} of each model: snapshot and promote")
-        runs = {}
+    def promote(self, *, version: int, expected: str) -> None:
+        """Snapshot one version of each model and promote it, all three at the same time."""
+        self.chapter(f"Version {version} of each model: snapshot, promote")
+        runs: dict[str, str] = {}
         for example in EXAMPLES:
-            folder = self.models / example.model / str(version)
+            folder = MODELS.relative_to(PROJECT) / example.model / str(version)
             self.airlock(REQUESTER, "snapshot", "create", str(folder), "--service", example.service)
             name = f"{example.model}@{version}"
             self.airlock(REQUESTER, "promote", name, "--service", example.service)
@@ -104,27 +141,100 @@ class Story:
         self.watch(runs)
         for service, name in runs.items():
             passage = self.passage(service, name)
-            if passage["outcome"] != expected:
-                raise StackError(
-                    f"{name} should end as {expected} and is {passage['outcome']}: {passage['reason']}"
-                )
-            self.say(f"[bold]{name}[/]: {passage['outcome'].replace('_', ' ')}. {passage['reason']}")
+            if passage is None or passage["outcome"] != expected:
+                raise StackError(f"{name} should end as {expected}, but: {passage}")
+            colour = "green" if expected == "completed" else "yellow"
+            self.console.print(
+                f"[bold]{name}[/] [{colour}]{expected.replace('_', ' ')}[/]: {passage['reason']}"
+            )
+
+    def watch(self, runs: Mapping[str, str]) -> None:
+        """Show the stages of the runs as they pass, until all have ended."""
+        client = self.stack.client(REQUESTER)
+        deadline = time.monotonic() + 240
+        with Live(console=self.console, refresh_per_second=4, transient=True) as live:
+            while True:
+                states = {service: _run_state(client, service, run) for service, run in runs.items()}
+                live.update(_progress(client, runs))
+                if all(state in ("success", "failed") for state in states.values()):
+                    break
+                if time.monotonic() > deadline:
+                    raise StackError(f"The passages did not end in time: {states}")
+                time.sleep(0.5)
+        self.console.print(_progress(client, runs))
+        if "failed" in states.values():
+            raise StackError(f"A run failed: {states}")
+
+    @contextmanager
+    def approving(self) -> Iterator[None]:
+        """Two people who look at Airflow's Required Actions, and approve what waits for their role."""
+        stop = threading.Event()
+        people = [
+            threading.Thread(target=self._approve, args=(user, stop), daemon=True) for user in APPROVERS
+        ]
+        for person in people:
+            person.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for person in people:
+                person.join(30)
+
+    def _approve(self, user: str, stop: threading.Event) -> None:
+        answered: set[str] = set()
+        client: httpx.Client | None = None
+        while not stop.wait(0.5):
+            try:
+                client = client or self.stack.client(user)
+                mine = client.get("/airlock/api/v1/gates", params={"mine": True}).json()
+                for gate in mine:
+                    key = f"{gate['run_id']}/{gate['task_id']}/{gate['evidence_digest']}"
+                    if key in answered:
+                        continue
+                    path = f"/api/v2/dags/{gate['dag_id']}/dagRuns/{gate['run_id'].replace('+', '%2B')}"
+                    answer = client.patch(
+                        f"{path}/taskInstances/{gate['task_id']}/-1/hitlDetails",
+                        json={
+                            "chosen_options": ["Approve"],
+                            "params_input": {"comment": f"{user} has read it."},
+                        },
+                    )
+                    if answer.status_code in (200, 409):
+                        answered.add(key)
+            except httpx.TransportError:
+                continue
 
     def score_a_request(self) -> None:
-        """One payment is scored by the REST endpoint in PROD."""
-        self.chapter("Score one request with what runs in PROD")
+        """One payment is scored by the endpoint in PROD."""
+        self.chapter("Score one payment with what runs in PROD")
         [row] = [row for row in self.where("cc-fraud") if row["stage"] == "PROD" and row["endpoints"]]
         url = row["endpoints"][0]["url"]
-        record = self.golden_record("credit-card-fraud")
-        answer = httpx.post(f"{url}/score", json=record, timeout=30)
+        golden = (MODELS / "credit-card-fraud" / "2" / "golden.jsonl").read_text().splitlines()[0]
+        answer = httpx.post(f"{url}/score", json=json.loads(golden)["input"], timeout=30)
         answer.raise_for_status()
-        self.say(f"POST {url}/score")
-        self.say(f"{answer.json()}   [dim](by {answer.headers['X-Airlock-Snapshot']})[/]")
+        self.console.print(f"POST {url}/score")
+        self.console.print(f"{answer.text}   [dim]by {answer.headers['X-Airlock-Snapshot']}[/]")
 
     def score_a_day(self) -> None:
-        """The scheduled batch scoring of one day, by its DAG."""
-        self.chapter("Score a day's batch with what is active in PROD")
-        raise NotImplementedError
+        """The scheduled scoring of one day, by the same DAG that runs each night."""
+        self.chapter(f"Score the applications of {DAY:%Y-%m-%d} with what is active in PROD")
+        client = self.stack.client(REQUESTER)
+        dag_id = "heloc-credit-line.score"
+        answer = client.post(
+            f"/api/v2/dags/{dag_id}/dagRuns",
+            json={
+                "dag_run_id": f"demo-{DAY:%Y-%m-%d}",
+                "logical_date": DAY.isoformat(),
+                "data_interval_start": DAY.isoformat(),
+                "data_interval_end": (DAY + timedelta(days=1)).isoformat(),
+            },
+        )
+        answer.raise_for_status()
+        self.watch({dag_id: answer.json()["dag_run_id"]})
+        folder = PROJECT / "data" / "heloc-credit-line" / "scored" / f"{DAY:%Y-%m-%d}"
+        for path in sorted(folder.glob("*.parquet")):
+            self.console.print(f"{path.relative_to(PROJECT)}  {path.stat().st_size:,} bytes")
 
     def show_where(self) -> None:
         """Which version runs where, approved by whom."""
@@ -132,7 +242,68 @@ class Story:
         for example in EXAMPLES:
             self.airlock(REQUESTER, "where", example.service)
 
-    def verify_the_ledger(self) -> None:
-        """The record of all this is complete and unchanged."""
-        self.chapter("Verify the ledger")
-        self.airlock(ADMINISTRATOR, "audit", "verify")
+    def where(self, service: str) -> list[dict[str, Any]]:
+        """The same, as data."""
+        answer = self.stack.client(REQUESTER).get(f"/airlock/api/v1/services/{service}/where")
+        answer.raise_for_status()
+        return list(answer.json())
+
+    def passage(self, service: str, run_id: str) -> dict[str, Any] | None:
+        """The passage that a run carried."""
+        answer = self.stack.client(REQUESTER).get(f"/airlock/api/v1/services/{service}/passages")
+        answer.raise_for_status()
+        return next((passage for passage in answer.json() if passage["run_id"] == run_id), None)
+
+    def chapter(self, title: str) -> None:
+        """Begin a new part of the story."""
+        self.console.print()
+        self.console.rule(f"[bold]{title}[/]", align="left")
+
+    def airlock(self, user: str, *arguments: str) -> None:
+        """Run the command line tool as a user, and show the command and what it prints."""
+        self.console.print(Text(f"{user}$ airlock {' '.join(arguments)}", style="bold cyan"))
+        output = self._run(
+            [str(self.stack.program("airlock")), *arguments],
+            AIRLOCK_URL=self.stack.url,
+            AIRLOCK_USERNAME=user,
+            AIRLOCK_PASSWORD=self.stack.passwords[user],
+            COLUMNS=str(self.console.width),
+            FORCE_COLOR="1" if self.console.is_terminal else "",
+        )
+        self.console.print(Text.from_ansi(output.rstrip()))
+
+    def _run(self, command: list[str], **environment: str) -> str:
+        own = {name: value for name, value in environment.items() if value}
+        done = subprocess.run(
+            command,
+            env={**self.stack.environment, **own},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StackError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+
+def _run_state(client: httpx.Client, dag_id: str, run_id: str) -> str:
+    answer = client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id.replace('+', '%2B')}")
+    return str(answer.json()["state"]) if answer.status_code == 200 else "queued"
+
+
+def _progress(client: httpx.Client, runs: Mapping[str, str]) -> Table:
+    """One line for each run: its stages, each with the states of its tasks."""
+    table = Table.grid(padding=(0, 2))
+    for dag_id, run_id in runs.items():
+        answer = client.get(
+            f"/api/v2/dags/{dag_id}/dagRuns/{run_id.replace('+', '%2B')}/taskInstances", params={"limit": 200}
+        )
+        tasks = answer.json()["task_instances"] if answer.status_code == 200 else []
+        stages: dict[str, str] = {}
+        for task in tasks:
+            stage = task["task_id"].partition(".")[0] if "." in task["task_id"] else ""
+            stages[stage] = stages.get(stage, "") + SYMBOLS.get(task["state"], "[dim]·[/]")
+        cells = [f"{stage} {states}".strip() for stage, states in stages.items()]
+        table.add_row(f"[bold]{run_id}[/]", *cells)
+    return table

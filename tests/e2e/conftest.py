@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from airlock.registry import Registry
+
 from demo.stack import AirflowStack
 from tests.e2e.airflow_client import Airflow
+from tests.e2e.git_bundle import GitBundle
 from tests.e2e.project import Project
 from tests.e2e.services import declare_services
 from tests.postgres import postgres_server
-
-EVERYTHING_IS_A_STORY = pytest.mark.airflow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +32,32 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def airflow(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+def git_bundle(tmp_path_factory: pytest.TempPathFactory) -> GitBundle:
+    return GitBundle(tmp_path_factory.mktemp("git"))
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    project: Project, git_bundle: GitBundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Airflow]:
+    bundles = [
+        {
+            "name": "dags-folder",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"refresh_interval": 2},
+        },
+        {
+            "name": "git",
+            "classpath": "airflow.providers.git.bundles.git.GitDagBundle",
+            "kwargs": {
+                "tracking_ref": "main",
+                "subdir": "dags",
+                "repo_url": str(git_bundle.project.folder),
+                "refresh_interval": 5,
+            },
+        },
+    ]
+    kill_points = tmp_path_factory.mktemp("kill-points")
     with postgres_server() as server:
         stack = AirflowStack(
             tmp_path_factory.mktemp("airflow"),
@@ -42,14 +67,17 @@ def airflow(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
             registry_url=server.database("airlock"),
             options={
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
+                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
                 "AIRFLOW__AIRLOCK__GATE_INTERVAL_SECONDS": "20",
+                "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parent / "faults"),
+                "KILL_POINTS": str(kill_points),
             },
         )
         stack.migrate()
         with stack:
             stack.start()
             running = Airflow(stack)
-            wanted = len(list((project.include / "services").glob("*.yaml")))
+            wanted = len(list((project.include / "services").glob("*.yaml"))) + 1  # and the one from git
             stack.wait_until(
                 lambda: running.as_user("ada").get("/api/v2/dags").json()["total_entries"] >= wanted,
                 "Airflow did not find the services",

@@ -85,10 +85,15 @@ class PassageOperator(BaseOperator):
         """Make sure that the passage may go on.
 
         :raises AirflowSkipException: the passage has its outcome already (superseded, rejected, …).
-        :raises Conflict: life cycle or service are not those that the passage began with.
+        :raises Conflict: it is complete; or life cycle or service are not those that it began with.
         """
         if passage.state == "finished" and passage.outcome == "failed":
             passage = registry.passages.resume(passage.id)
+        if passage.outcome == "completed":
+            raise Conflict(
+                f"The passage of {passage.snapshot_name} is over: {passage.reason}",
+                mend="Promote the snapshot again to repeat any of it.",
+            )
         if passage.state == "finished":
             raise AirflowSkipException(f"This passage is over: {passage.outcome}. {passage.reason or ''}")
         if passage.lifecycle_digest != self.pathway.digest:

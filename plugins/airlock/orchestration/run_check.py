@@ -52,7 +52,7 @@ class RunCheck(StageOperator):
 
     def run(self, task: PassageTask) -> dict[str, Any]:
         from airlock.checks import judge, next_step, plan
-        from airlock.checks.report import markdown
+        from airlock.checks.markdown_section import markdown
 
         began = time.monotonic()
         placement = self.placement(task)

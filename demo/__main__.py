@@ -1,0 +1,50 @@
+"""``make demo``: tell the story, then keep Airflow running until Ctrl-C (``DEMO_EXIT=1``: not)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from demo.leftovers import end_leftovers
+from demo.stack import PROJECT, AirflowStack, StackError
+from demo.story import Story
+
+HOME = PROJECT / ".demo"
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    console = Console()
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_leftovers(HOME)
+    shutil.rmtree(HOME, ignore_errors=True)
+    stack = AirflowStack(HOME, port=int(os.environ["DEMO_PORT"]) if "DEMO_PORT" in os.environ else None)
+    story = Story(stack, console, Path(os.environ["DEMO_MODELS_PYTHON"]))
+    try:
+        with stack:
+            story.tell()
+            story.say_where_to_look()
+            if not os.environ.get("DEMO_EXIT"):
+                console.print("\nCtrl-C ends it.")
+                signal.pause()
+    except KeyboardInterrupt:
+        console.print("\nEnded; nothing is left running.")
+    except StackError as error:
+        console.print(f"[bold red]The demo failed.[/] {error}", highlight=False)
+        console.print(f"Logs: {HOME.relative_to(PROJECT)}/logs")
+        return 1
+    return 0
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Every service that the end-to-end tests use, named after what it shows."""
+
+from __future__ import annotations
+
+from tests.e2e.project import Project
+
+SCORED_INPUT = "data/{service}/in/{{{{ data_interval_start | ds }}}}/*.parquet"
+SCORED_OUTPUT = "data/{service}/out/{{{{ data_interval_start | ds }}}}"
+
+KILL_POINTS = ("pick_runtime", "deploy", "check", "clear")
+
+
+def declare_services(project: Project) -> None:
+    """Write all services before Airflow starts, so that no test waits for the DAG processor."""
+    project.lifecycle("edited", stages=[{"name": "LAB"}, {"name": "LIVE"}])
+    project.lifecycle(
+        "guarded-twice", stages=[{"name": "LAB", "checks": ["smoke"]}, {"name": "LIVE"}, {"name": "PROD"}]
+    )
+    project.lifecycle("nowhere", stages=[{"name": "NOWHERE"}])
+    project.lifecycle("narrow", stages=[{"name": "NARROW", "checks": ["smoke"]}, {"name": "LIVE"}])
+
+    project.service("four-stages-online", "full")
+    project.service("four-stages-batch", "full-batch", mode="batch")
+    project.service("unknown-snapshot", "open", mode="batch")
+    project.service("newest-by-default", "open", mode="batch")
+
+    for name in ("marked-by-hand", "bytes-changed", "four-eyes", "two-places", "rejected"):
+        project.service(name, mode="batch")
+    project.service("evidence-changed", "guarded-twice", mode="batch")
+    project.service("failing-check", mode="batch")
+    project.service("cleaned", mode="batch")
+    project.service("answered-in-browser", mode="online")
+
+    for point in KILL_POINTS:
+        project.service(f"killed-in-{point.replace('_', '-')}", "open", mode="batch")
+    project.service("killed-in-deploy-online", "open", mode="online")
+
+    project.service("twice-at-once", mode="batch")
+    project.service("superseded", mode="batch", on_newer="supersede")
+    project.service("queued", mode="batch", on_newer="queue")
+
+    project.service("no-runtime", "nowhere", mode="batch")
+    for name in ("narrow-first", "narrow-second"):
+        project.service(name, "narrow", mode="online")
+
+    project.service("edited", "edited", mode="batch")
+
+    for name in ("scored", "scored-killed"):
+        project.service(
+            name,
+            "open",
+            mode="batch",
+            schedule="0 2 * * *",
+            input=SCORED_INPUT.format(service=name),
+            output=SCORED_OUTPUT.format(service=name),
+            partitions=3,
+        )
