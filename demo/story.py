@@ -137,7 +137,7 @@ class Story:
             self.airlock(REQUESTER, "snapshot", "create", str(folder), "--service", example.service)
             name = f"{example.model}@{version}"
             self.airlock(REQUESTER, "promote", name, "--service", example.service)
-            runs[example.service] = name
+            runs[example.service] = f"{example.model}:{version}"
         self.watch(runs)
         for service, name in runs.items():
             passage = self.passage(service, name)
