@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from airlock.exceptions import RegistryError
 from airlock.registry import Registry, migration
-from airlock.registry.tables import metadata
+from airlock.registry import tables as t
+from airlock.registry.partial_indexes import metadata
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Table, insert, select, text
 
-from tests.registry.building import add_snapshot
+from tests.registry.building import add_snapshot, approve, begin, deploy, include, runtime
 from tests.registry.racing import race
 
 
@@ -30,6 +31,38 @@ def test_the_revision_in_the_code_is_the_newest_script() -> None:
     config = Config()
     config.set_main_option("script_location", str(migration.SCRIPTS))
     assert ScriptDirectory.from_config(config).get_heads() == [migration.REVISION]
+
+
+@pytest.mark.parametrize(
+    "table", [t.passages, t.leases, t.decisions, t.gates, t.stage_versions], ids=lambda table: str(table.name)
+)
+def test_the_database_itself_refuses_a_second_one(registry: Registry, table: Table) -> None:
+    """Even code that asked nobody could not write a second active passage, held slot, decision, …"""
+    registry.catalog.apply(include(runtime("r")), by="ops")
+    passage = begin(registry, add_snapshot(registry), "run-1")
+    deploy(registry, passage)
+    approve(registry, passage, "mia")
+    question = {"dag_id": "d", "run_id": "r", "task_id": "t", "evidence_digest": "e", "policy_digest": "p"}
+    registry.gates_open.open(passage_id=passage.id, stage="PROD", expires_at=None, **question)
+    registry.history.make_current(
+        passage_id=passage.id,
+        deployment_id=None,
+        service="cc-fraud",
+        stage="DEV",
+        mode="batch",
+        snapshot_digest=passage.snapshot_digest,
+    )
+
+    def write_it_again() -> None:
+        with registry.database.write() as transaction:
+            row = dict(transaction.connection.execute(select(table)).one()._mapping)
+            row["id"] = "pas-other" if table is t.passages else row["id"] + 1
+            if table is t.passages:
+                row |= {"number": 2, "run_id": "run-2"}
+            transaction.connection.execute(insert(table).values(row))
+
+    with pytest.raises(RegistryError, match="refuses what contradicts its rules"):
+        write_it_again()
 
 
 def test_many_processes_migrate_at_once(empty_url: str) -> None:

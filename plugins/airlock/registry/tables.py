@@ -1,4 +1,7 @@
-"""The registry's tables. A change here needs a migration beside it; a test compares the two."""
+"""The registry's tables, whose unique indexes are in ``partial_indexes``.
+
+A change here needs a migration; a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 
 metadata = MetaData(
@@ -135,13 +137,6 @@ leases = Table(
     Column("mode", Text, nullable=False),
     Column("acquired_at", UtcTime, nullable=False),
     Column("released_at", UtcTime),
-    Index(
-        "uq_leases_held",
-        "deployment_id",
-        unique=True,
-        sqlite_where=text("released_at IS NULL"),
-        postgresql_where=text("released_at IS NULL"),
-    ),
     Index(None, "runtime"),
 )
 
@@ -164,21 +159,6 @@ passages = Table(
     Column("ended_at", UtcTime),
     UniqueConstraint("service", "run_id"),
     CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),
-    Index(
-        "uq_passages_active",
-        "service",
-        unique=True,
-        sqlite_where=text("state = 'active'"),
-        postgresql_where=text("state = 'active'"),
-    ),
-    Index(
-        "uq_passages_snapshot_under_way",
-        "service",
-        "snapshot_digest",
-        unique=True,
-        sqlite_where=text("state <> 'finished'"),
-        postgresql_where=text("state <> 'finished'"),
-    ),
 )
 
 deployments = Table(
@@ -264,18 +244,6 @@ decisions = Table(
     Column("given_at", UtcTime, nullable=False),
     Column("ledger_number", Integer, nullable=False),
     Index(None, "passage_id", "stage"),
-    Index(
-        "uq_decisions_accepted",
-        "passage_id",
-        "stage",
-        "evidence_digest",
-        "policy_digest",
-        "user",
-        "verdict",
-        unique=True,
-        sqlite_where=text("state = 'accepted'"),
-        postgresql_where=text("state = 'accepted'"),
-    ),
 )
 """Append-only; each row has its twin in the ledger, and ``verify`` compares them."""
 
@@ -295,15 +263,6 @@ gates = Table(
     Column("closed_at", UtcTime),
     Column("outcome", Text),
     Index(None, "passage_id"),
-    Index(
-        "uq_gates_open",
-        "dag_id",
-        "run_id",
-        "task_id",
-        unique=True,
-        sqlite_where=text("closed_at IS NULL"),
-        postgresql_where=text("closed_at IS NULL"),
-    ),
 )
 
 stage_versions = Table(
@@ -319,15 +278,6 @@ stage_versions = Table(
     Column("previous_digest", Text),
     Column("from_time", UtcTime, nullable=False),
     Column("to_time", UtcTime),
-    Index(
-        "uq_stage_versions_current",
-        "service",
-        "stage",
-        "mode",
-        unique=True,
-        sqlite_where=text("to_time IS NULL"),
-        postgresql_where=text("to_time IS NULL"),
-    ),
     Index(None, "service", "from_time"),
 )
 

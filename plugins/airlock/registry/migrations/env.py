@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
+from airlock.registry import partial_indexes
 from airlock.registry.migration import VERSION_TABLE
-from airlock.registry.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=partial_indexes.metadata,
     version_table=VERSION_TABLE,
 )
 context.run_migrations()
