@@ -16,6 +16,7 @@ from airlock_host.exceptions import HostError, InputUnusable
 # Exit codes.
 BROKEN = 1
 USERS_DATA = 2
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
         print(f"airlock-host: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         code = USERS_DATA if isinstance(error, InputUnusable) else BROKEN
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     sys.exit(code)
 
 

@@ -65,7 +65,11 @@ class Columns:
         return Columns(self.schema, int(rows.sum()), lambda field: self._arrays[field.name][rows])
 
     def matrix(self) -> npt.NDArray[np.float64]:
-        """All columns as one matrix of shape (rows, fields); every field must be a number of some kind."""
+        """All columns as one matrix of shape (rows, fields); every field must be a number of some kind.
+
+        It is in C order: trees, whose time is the model's, are a tenth quicker on it than on the block turned
+        around; linear models are slower on it, by what reading the file costs.
+        """
         if len(self.numbers) == len(self.schema):
             return np.ascontiguousarray(self.numbers.T)
         return np.stack([array.astype(np.float64) for _, array in self], axis=1)
@@ -112,8 +116,8 @@ def _broken(field: Field, array: Array) -> Mask:
         wrong = ~((array >= low) & (array <= high))
     else:
         wrong = np.zeros(len(array), dtype=np.bool_)
-    if field.values is not None:
-        allowed = set(field.values)
+    allowed = field.allowed
+    if allowed is not None:
         wrong |= np.fromiter((value not in allowed for value in array.tolist()), np.bool_, len(array))
     wrong[null_mask(array)] = not field.nullable
     return wrong

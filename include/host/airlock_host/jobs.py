@@ -36,6 +36,10 @@ def run_job(path: Path, run: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
         if error.__cause__ is not None:
             log.error("%s", "".join(traceback.format_exception(error.__cause__)))
         log.error("%s", error)
+    except Exception as error:
+        code = 1
+        log.exception("the host itself failed")
+        result = {"error": {"type": type(error).__name__, "message": f"the host failed: {error!r}"}}
     write_json(result_path, result)
     return code
 

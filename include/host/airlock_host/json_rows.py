@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,9 +10,7 @@ import numpy as np
 from airlock_host.columns import Columns, problems
 from airlock_host.exceptions import BadRecords, Problem
 from airlock_host.schema import Field, FieldType, Schema
-
-# Beyond these, a reader learns nothing more from a message.
-_MOST_PROBLEMS = 100
+from airlock_host.times import read_time
 
 _FITTING: dict[str, frozenset[type]] = {
     "number": frozenset({float, int}),
@@ -22,7 +18,6 @@ _FITTING: dict[str, frozenset[type]] = {
     "boolean": frozenset({bool}),
     "string": frozenset({str}),
 }
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?")
 
 
 def read_records(records: Sequence[Any], schema: Schema) -> Columns:
@@ -53,10 +48,10 @@ def read_columns(columns: Mapping[str, list[Any]], count: int, schema: Schema) -
     try:
         rows = Columns(schema, count, column)
     except (ValueError, TypeError, OverflowError):
-        raise BadRecords(_unreadable(columns, schema)[:_MOST_PROBLEMS]) from None
+        raise BadRecords(_unreadable(columns, schema)) from None
     broken = problems(rows)
     if broken:
-        raise BadRecords(broken[:_MOST_PROBLEMS])
+        raise BadRecords(broken)
     return rows
 
 
@@ -103,7 +98,7 @@ def _completed(records: Sequence[Any], schema: Schema) -> list[dict[str, Any]]:
         )
         complete.append(optional | record)
     if found:
-        raise BadRecords(found[:_MOST_PROBLEMS])
+        raise BadRecords(found)
     return complete
 
 
@@ -150,19 +145,6 @@ def _read_exactly(kind: type) -> Callable[[Any], Any]:
         return value
 
     return read
-
-
-def read_time(text: Any) -> np.datetime64:
-    """An RFC 3339 time as UTC; one without an offset is taken to be in UTC already.
-
-    :raises ValueError: it is no such time.
-    """
-    if type(text) is not str or _TIME.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is not a time")
-    time = datetime.fromisoformat(text.upper())
-    if time.tzinfo is not None:
-        time = time.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(time, "us")
 
 
 def _named(value: Any) -> str:

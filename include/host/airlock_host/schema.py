@@ -10,6 +10,8 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from airlock_host.times import read_time
+
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp"]
 
 _KINDS: dict[FieldType, str] = {
@@ -79,6 +81,15 @@ class Field:
                 return "datetime64[us]"
             case "string":
                 return np.object_
+
+    @property
+    def allowed(self) -> frozenset[Any] | None:
+        """The listed values, as a column's ``tolist()`` has them."""
+        if self.values is None:
+            return None
+        if self.type == "timestamp":
+            return frozenset(read_time(value).item() for value in self.values)
+        return frozenset(self.values)
 
     @property
     def always_right(self) -> bool:

@@ -7,6 +7,7 @@ record and not the end of the job.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from airlock_host.arrow_rows import arrow_type
+from airlock_host.csv_cells import PATTERNS
 from airlock_host.exceptions import InputUnusable, Problem
 from airlock_host.schema import Field, Schema
+from airlock_host.times import read_time
 
 _BLOCK_BYTES = 4 * 2**20
-
-# What a cell must look like to mean a value of the type. Anything else is refused, not guessed.
-_PATTERNS = {
-    "number": r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$",
-    "integer": r"^[+-]?[0-9]{1,18}$",
-    "boolean": r"^([Tt]rue|TRUE|[Ff]alse|FALSE|0|1)$",
-    "timestamp": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$",
-}
 
 
 def csv_columns(path: Path, schema: Schema) -> pa.Schema:
@@ -41,10 +35,22 @@ def csv_columns(path: Path, schema: Schema) -> pa.Schema:
     return pa.schema([pa.field(name, types.get(name, pa.string())) for name in names])
 
 
-def read_csv(path: Path, schema: Schema) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
-    """The file's record batches, and of each the cells that are not of their field's type.
+@dataclass(frozen=True)
+class Block:
+    """Some rows of a CSV file.
 
-    Such a cell is null in the batch.
+    :param rows: with the types of :func:`csv_columns`; a cell that is not of its type is null.
+    :param text: the same rows as they were written.
+    :param problems: one for each such cell, by its row in this block.
+    """
+
+    rows: pa.RecordBatch
+    text: pa.RecordBatch
+    problems: list[Problem]
+
+
+def read_csv(path: Path, schema: Schema) -> Iterator[Block]:
+    """The file, block by block.
 
     :raises InputUnusable: a line has too many or too few cells, or the file is not UTF-8.
     """
@@ -62,7 +68,7 @@ def read_csv(path: Path, schema: Schema) -> Iterator[tuple[pa.RecordBatch, list[
                 _typed(array, fields[name], found) if name in fields else array
                 for name, array in zip(text.schema.names, text.columns, strict=True)
             ]
-            yield pa.RecordBatch.from_arrays(arrays, names=text.schema.names), found
+            yield Block(pa.RecordBatch.from_arrays(arrays, names=text.schema.names), text, found)
 
 
 def _open(path: Path, types: dict[str, pa.DataType]) -> Any:
@@ -83,28 +89,31 @@ def _open(path: Path, types: dict[str, pa.DataType]) -> Any:
 
 def _typed(text: pa.Array, field: Field, found: list[Problem]) -> pa.Array:
     """Text as a field's type; what does not look like it becomes null and a problem."""
-    kind = arrow_type(field)
     if field.type == "string":
         return text
     text = pc.utf8_trim_whitespace(text)
-    fits = pc.match_substring_regex(text, _PATTERNS[field.type])
-    if not pc.all(fits, min_count=0).as_py():
-        wrong = pc.invert(fits).fill_null(False)
-        for row in pc.indices_nonzero(wrong).to_pylist():
-            shown = text[row].as_py()
-            found.append(Problem(row, field.name, f"is the text {shown[:60]!r}", field.expected))
-        text = pc.if_else(fits, text, None)
     if field.type == "timestamp":
-        return _times(text)
-    if field.type in ("number", "integer"):
+        return _times(text, field, found)
+    fits = pc.match_substring_regex(text, PATTERNS[field.type])
+    if not pc.all(fits, min_count=0).as_py():
+        wrong = pc.indices_nonzero(pc.fill_null(pc.invert(fits), False))
+        found += [_not_of_type(row, text[row].as_py(), field) for row in wrong.to_pylist()]
+        text = pc.if_else(fits, text, None)
+    if field.type != "boolean":
         text = pc.ascii_ltrim(text, characters="+")
-    return text.cast(kind)
+    return text.cast(arrow_type(field))
 
 
-def _times(text: pa.Array) -> pa.Array:
-    from airlock_host.json_rows import read_time
+def _times(text: pa.Array, field: Field, found: list[Problem]) -> pa.Array:
+    times: list[Any] = []
+    for row, cell in enumerate(text.to_pylist()):
+        try:
+            times.append(None if cell is None else read_time(cell).item())
+        except ValueError:
+            times.append(None)
+            found.append(_not_of_type(row, cell, field))
+    return pa.array(times, type=pa.timestamp("us")).cast(arrow_type(field))
 
-    return pa.array(
-        [None if value is None else read_time(value).item() for value in text.to_pylist()],
-        type=pa.timestamp("us", tz="UTC"),
-    )
+
+def _not_of_type(row: int, cell: str, field: Field) -> Problem:
+    return Problem(row, field.name, f"is the text {cell[:60]!r}", field.expected)

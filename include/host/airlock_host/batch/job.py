@@ -32,7 +32,9 @@ class BatchJob:
 
     :param inputs: files, folders and glob patterns, Parquet or CSV.
     :param output: a folder, or a file if its name ends in ``.parquet``.
-    :param rejects: the JSON lines file for the records the model cannot take.
+    :param rejects: the JSON lines file for the records the model cannot take; by default ``_rejects.jsonl``
+        in the output folder, or ``_<name>.rejects.jsonl`` beside the output file: readers of a folder of
+        Parquet files leave out what begins with an underscore.
     :param columns: what the output holds: ``all`` columns of the input and the model's answers, the
         ``outputs`` alone, or the answers with the input columns of the given names.
     :param provenance: what is stamped into the output, as it is.
@@ -76,7 +78,7 @@ class BatchJob:
         output = Path(job["output"]).absolute()
         rejects = job.get("rejects")
         if rejects is None:
-            in_file_mode = output.with_name(f"{output.stem}.rejects.jsonl")
+            in_file_mode = output.with_name(f"_{output.stem}.rejects.jsonl")
             rejects = in_file_mode if output.suffix == ".parquet" else output / "_rejects.jsonl"
         columns = job.get("columns", "all")
         if isinstance(columns, list) and all(isinstance(name, str) for name in columns):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ from airlock_host.batch.csv_rows import read_csv
 from airlock_host.batch.inputs import Part
 from airlock_host.exceptions import InputUnusable, ModelFailed, Problem
 from airlock_host.models import Model
+from airlock_host.schema import Schema
 
 METADATA_KEY = b"airlock"
 
@@ -28,7 +29,11 @@ _BATCH_VALUES = 2**22
 
 _ROW_GROUP_ROWS = 131_072
 _ROW_GROUP_BYTES = 64 * 2**20
-_READ_BUFFER_BYTES = 2**20
+_READ_BUFFER_BYTES = 2**16
+
+# How Parquet is written. Dictionaries while they are small: they halve files of few distinct values, and
+# given up late they double the time of all others.
+WRITING: Mapping[str, Any] = {"compression": "snappy", "dictionary_pagesize_limit": 2**16}
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,16 @@ class Scored:
 
 
 def layout(
-    columns: pa.Schema, kept: str | tuple[str, ...], model_schema: Any, stamp: dict[str, Any]
+    columns: pa.Schema, kept: str | tuple[str, ...], model_schema: Schema, stamp: dict[str, Any]
 ) -> Layout:
-    """Work out the output's columns.
+    """Work out the output's columns: those kept of the input and then the model's answers.
+
+    An answer takes the place of an input column of the same name: models hand identifiers through.
 
     :param columns: those of the input.
     :param kept: ``all``, ``outputs`` or names, as in :class:`~airlock_host.batch.job.BatchJob`.
     :param model_schema: the model's output schema.
-    :raises InputUnusable: a name is not a column, or a column has the name of an output.
+    :raises InputUnusable: a name is not a column of the input.
     """
     names = tuple(columns.names) if kept == "all" else () if kept == "outputs" else tuple(kept)
     for name in names:
@@ -71,12 +78,7 @@ def layout(
                 f"'columns' names {name!r}, which the input does not have; it has {', '.join(columns.names)}",
                 field=name,
             )
-        if name in model_schema.names:
-            raise InputUnusable(
-                f"{name!r} is a column of the input and an output of the model; choose the input's columns "
-                "to keep with 'columns': a list of names, or \"outputs\" for none",
-                field=name,
-            )
+    names = tuple(name for name in names if name not in model_schema.names)
     fields = [columns.field(name) for name in names] + arrow_fields(model_schema)
     metadata = {METADATA_KEY: json.dumps(stamp, sort_keys=True).encode()}
     return Layout(names, pa.schema(fields, metadata=metadata))
@@ -101,26 +103,26 @@ def score_part(
     schema = model.snapshot.inputs
     first_row, rows_out = part.first_row, 0
     with _Writer(output, layout.schema) as writer, rejects.open("wb") as rejected:
-        for batch, unreadable in _batches(part, model, layout, batch_rows):
-            rows, found = read_batch(batch, schema)
-            kept = batch
-            if unreadable or found:
-                found = unreadable + [problem for problem in found if not _told(problem, unreadable)]
-                _write_rejects(rejected, part.path, batch, found, first_row)
-                good = good_rows(batch.num_rows, found)
-                rows, kept = rows.take(good), batch.filter(pa.array(good))
+        for piece in _pieces(part, model, layout, batch_rows):
+            kept = piece.rows
+            columns, found = read_batch(kept, schema)
+            found = _merged(piece.problems, found)
+            if found:
+                _write_rejects(rejected, part.path, piece.original, found, first_row)
+                good = good_rows(kept.num_rows, found)
+                columns, kept = columns.take(good), kept.filter(pa.array(good))
+            last_row = first_row + piece.rows.num_rows - 1
             try:
-                answer = model.score(rows)
+                answer = model.score(columns)
             except ModelFailed as error:
-                last_row = first_row + batch.num_rows - 1
                 raise ModelFailed(
                     f"{part.path}, rows {first_row} to {last_row}: {error}"
                 ) from error.__cause__
             arrays = [kept.column(kept.schema.get_field_index(name)) for name in layout.kept]
             writer.write(pa.RecordBatch.from_arrays([*arrays, *write_arrays(answer)], schema=layout.schema))
-            first_row += batch.num_rows
             rows_out += answer.count
-            progress(batch.num_rows)
+            first_row = last_row + 1
+            progress(piece.rows.num_rows)
     rows_in = first_row - part.first_row
     return Scored(part.number, rows_in, rows_out, rows_in - rows_out, file_sha256(output))
 
@@ -131,22 +133,33 @@ def file_sha256(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _batches(
-    part: Part, model: Model, layout: Layout, batch_rows: int | None
-) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
-    """The part's record batches, none of them empty, each with what could not even be read."""
+@dataclass(frozen=True)
+class _Piece:
+    """The rows the model gets in one call.
+
+    :param original: the same rows, as rejects show them.
+    :param problems: what could not even be read.
+    """
+
+    rows: pa.RecordBatch
+    original: pa.RecordBatch
+    problems: list[Problem]
+
+
+def _pieces(part: Part, model: Model, layout: Layout, batch_rows: int | None) -> Iterator[_Piece]:
+    """The part's rows, piece by piece, none of them empty."""
     schema = model.snapshot.inputs
     size = batch_rows or max(256, min(_BATCH_ROWS, _BATCH_VALUES // len(schema)))
     if part.row_groups is None:
-        for block, found in read_csv(Path(part.path), schema):
-            for start in range(0, block.num_rows, size):
-                piece = block.slice(start, size)
-                yield (
-                    piece,
+        for block in read_csv(Path(part.path), schema):
+            for start in range(0, block.rows.num_rows, size):
+                yield _Piece(
+                    block.rows.slice(start, size),
+                    block.text.slice(start, size),
                     [
-                        Problem(problem.record - start, problem.field, problem.problem, problem.expected)
-                        for problem in found
-                        if start <= problem.record < start + piece.num_rows
+                        replace(problem, record=problem.record - start)
+                        for problem in block.problems
+                        if start <= problem.record < start + size
                     ],
                 )
         return
@@ -155,13 +168,18 @@ def _batches(
         with pq.ParquetFile(part.path, buffer_size=_READ_BUFFER_BYTES) as file:
             for batch in file.iter_batches(size, list(part.row_groups), columns, use_threads=False):
                 if batch.num_rows:
-                    yield batch, []
+                    yield _Piece(batch, batch, [])
     except (OSError, pa.ArrowException) as error:
         raise InputUnusable(f"{part.path} cannot be read to its end: {error}", field="input") from None
 
 
-def _told(problem: Problem, others: list[Problem]) -> bool:
-    return any(other.record == problem.record and other.field == problem.field for other in others)
+def _merged(unreadable: list[Problem], broken: list[Problem]) -> list[Problem]:
+    """All problems by record; a cell that could not be read is null, and is not told of once more as null."""
+    if not unreadable:
+        return broken
+    told = {(problem.record, problem.field) for problem in unreadable}
+    others = [problem for problem in broken if (problem.record, problem.field) not in told]
+    return sorted(unreadable + others, key=lambda problem: problem.record)
 
 
 def _write_rejects(
@@ -169,7 +187,7 @@ def _write_rejects(
 ) -> None:
     """One line for each bad row: where it was, what is wrong with it, and the row itself."""
     by_row: dict[int, list[Problem]] = {}
-    for problem in sorted(found, key=lambda problem: problem.record):
+    for problem in found:
         by_row.setdefault(problem.record, []).append(problem)
     records = batch.take(pa.array(list(by_row))).to_pylist()
     for (row, its_problems), record in zip(by_row.items(), records, strict=True):
@@ -193,10 +211,7 @@ class _Writer:
         self._writer = pq.ParquetWriter(
             path,
             schema,
-            compression="zstd",
-            compression_level=1,
-            # Dictionaries pay for text; for numbers they cost time and are given up on anyway.
-            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+            **WRITING,
         )
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0

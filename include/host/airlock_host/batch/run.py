@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +21,9 @@ import pyarrow.parquet as pq
 
 from airlock_host.batch.inputs import Plan, find_files, plan
 from airlock_host.batch.job import BatchJob
-from airlock_host.batch.part import METADATA_KEY, Layout, Scored, file_sha256, layout
+from airlock_host.batch.part import METADATA_KEY, WRITING, Layout, Scored, file_sha256, layout
 from airlock_host.batch.workers import score_parts
+from airlock_host.exceptions import InputUnusable
 from airlock_host.jobs import write_json
 from airlock_host.snapshot import Snapshot
 
@@ -45,7 +47,7 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     job = BatchJob.read(job_file)
     snapshot = Snapshot.open(job.model)
-    planned = plan(find_files(job.inputs), snapshot.inputs)
+    planned = plan(_input_files(job), snapshot.inputs)
     output_layout = layout(planned.columns, job.columns, snapshot.outputs, dict(job.provenance))
     processes = _processes(job, planned)
     log.info(
@@ -86,18 +88,33 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _input_files(job: BatchJob) -> list[Path]:
+    files = find_files(job.inputs)
+    for path in files:
+        if path == job.output or (not job.one_file and path.is_relative_to(job.output)):
+            raise InputUnusable(
+                f"{path} is an input and lies where the output goes, {job.output}; a second run would score "
+                "its own output. Choose another folder.",
+                field="output",
+            )
+    return files
+
+
 class _Progress:
     """Tells now and then how far the job is."""
 
     def __init__(self, total: int | None) -> None:
         self._total = total
         self._rows = 0
+        self._lock = Lock()
         self._started = self._told = time.perf_counter()
 
     def __call__(self, rows: int) -> None:
-        self._rows += rows
-        now = time.perf_counter()
-        if now - self._told >= _SECONDS_BETWEEN_MESSAGES:
+        with self._lock:
+            self._rows += rows
+            now = time.perf_counter()
+            if now - self._told < _SECONDS_BETWEEN_MESSAGES:
+                return
             self._told = now
             of = "" if self._total is None else f" of {self._total:,}"
             log.info(
@@ -184,9 +201,7 @@ def _put_file(
     joined = parts[0]
     if len(parts) > 1:
         joined = hidden / "joined.parquet"
-        with pq.ParquetWriter(
-            joined, output_layout.schema, compression="zstd", compression_level=1
-        ) as writer:
+        with pq.ParquetWriter(joined, output_layout.schema, **WRITING) as writer:
             for path in parts:
                 with pq.ParquetFile(path) as source:
                     for group in range(source.num_row_groups):

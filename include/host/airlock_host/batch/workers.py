@@ -47,15 +47,14 @@ def score_parts(
         waiting.put(part)
     start = {"job": job, "columns": columns.serialize().to_pybytes().hex(), "folder": str(folder)}
     with _started(processes) as workers, ThreadPoolExecutor(processes) as threads:
-        futures = [threads.submit(_feed, worker, start, waiting, progress) for worker in workers]
-        done, others = wait(futures, return_when=FIRST_EXCEPTION)
-        failed = [future for future in done if future.exception() is not None]
-        if failed:
+        try:
+            futures = [threads.submit(_feed, worker, start, waiting, progress) for worker in workers]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            scored = [one for future in done for one in future.result()]
+        finally:
+            # Those that still score would keep their threads, and so this function, from ending.
             for worker in workers:
                 worker.kill()
-            wait(others)
-            failed[0].result()
-        scored = [one for future in futures for one in future.result()]
     return sorted(scored, key=lambda one: one.number)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from airlock_host.columns import Columns
+from airlock_host.columns import Array, Columns
 from airlock_host.exceptions import ModelFailed
 from airlock_host.schema import Field, Schema
+from airlock_host.times import read_time
 
 
 def read_answer(returned: Any, schema: Schema, count: int) -> Columns:
@@ -99,34 +101,65 @@ def _plain(values: Any) -> Any:
 
 
 def _converted(values: Any, field: Field) -> Any:
-    array = np.asarray(values, dtype=None if field.type in ("number", "integer", "boolean") else object)
+    """Values as what numpy turns into the field's dtype.
+
+    :raises TypeError, ValueError: they are of another kind.
+    """
+    array = np.asarray(values)
     match field.type:
-        case "number":
-            if array.dtype.kind not in "fiub" and array.dtype.kind != "O":
-                raise TypeError(f"it has dtype {array.dtype}")
-            return array
-        case "integer":
-            if array.dtype.kind == "f" and not field.nullable and not (array == np.trunc(array)).all():
-                raise ValueError("not all values are whole numbers")
-            if array.dtype.kind not in "fiubO":
-                raise TypeError(f"it has dtype {array.dtype}")
-            return array
-        case "boolean":
-            if array.dtype.kind != "b" and not all(value in (None, True, False) for value in array.tolist()):
-                raise TypeError("not all values are true or false")
-            return array
         case "string":
-            return [
-                value if value is None or isinstance(value, str) else _not_a_string(value) for value in array
-            ]
+            return [_string(value) for value in array.astype(object).tolist()]
         case "timestamp":
+            return array if array.dtype.kind == "M" else [_time(value) for value in array.tolist()]
+        case "boolean" if array.dtype.kind != "b":
+            truths = [_boolean(value) for value in array.tolist()]
+            if None in truths and not field.nullable:
+                raise ValueError("some are null")
+            return truths
+        case "number" | "integer" if array.dtype.kind not in "fiubO":
+            raise TypeError(f"they are of dtype {array.dtype}")
+        case "integer" if array.dtype.kind == "f" and _has_fractions(array):
+            raise ValueError("not all are whole numbers")
+        case "integer" if array.dtype.kind == "f" and not field.nullable and np.isnan(array).any():
+            raise ValueError("some are null")
+        case _:
             return array
 
 
-def _not_a_string(value: Any) -> str | None:
-    if value != value:  # NaN, as pandas marks a missing string
+def _has_fractions(array: Array) -> bool:
+    given = array[~np.isnan(array)]
+    return bool((np.isinf(given) | (np.trunc(given) != given)).any())
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a library marks a missing value with this: ``None``, NaN or ``NaT``."""
+    return value is None or bool(value != value)
+
+
+def _string(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if _is_missing(value):
         return None
     raise TypeError(f"{value!r} is not a string")
+
+
+def _boolean(value: Any) -> bool | None:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if _is_missing(value):
+        return None
+    raise TypeError(f"{value!r} is not true or false")
+
+
+def _time(value: Any) -> np.datetime64:
+    if isinstance(value, str):
+        return read_time(value)
+    if _is_missing(value):
+        return np.datetime64("NaT", "us")
+    if isinstance(value, datetime):
+        return read_time(value.isoformat(timespec="microseconds"))
+    raise TypeError(f"{value!r} is not a time")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -41,7 +41,7 @@ def to_dataframe(rows: Columns) -> Any:
     import pandas as pd
 
     if len(rows.numbers) == len(rows.schema):
-        return pd.DataFrame(rows.numbers.T, columns=list(rows.schema.names), copy=False)
+        return pd.DataFrame(rows.matrix(), columns=list(rows.schema.names), copy=False)
     return pd.DataFrame({field.name: array for field, array in rows}, copy=False)
 
 

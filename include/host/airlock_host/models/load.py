@@ -27,13 +27,17 @@ class Model:
     def answer(self, rows: Columns) -> Columns:
         """Score rows; the answer has as many rows, with the columns of the output schema, not yet checked.
 
+        Without rows there is nothing to ask: many models raise on an empty batch.
+
         :raises ModelFailed: the model raised, or what it returned has not the shape of its output schema.
         """
+        if rows.count == 0:
+            return Columns(self.snapshot.outputs, 0, lambda field: [])
         try:
             returned = self._score(rows)
         except ModelFailed:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelFailed(f"the model raised {type(error).__name__}: {error}") from error
         return read_answer(returned, self.snapshot.outputs, rows.count)
 

@@ -20,8 +20,9 @@ def load_score(snapshot: Snapshot) -> Callable[[Columns], Any]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.pyfunc
 
+    path = snapshot.folder / snapshot.entry_points.get("model", "MLmodel")
     try:
-        model = mlflow.pyfunc.load_model(str(snapshot.folder))
+        model = mlflow.pyfunc.load_model(str(path.parent if path.name == "MLmodel" else path))
     except ImportError:
         raise
     except Exception as error:
@@ -34,7 +35,7 @@ def load_score(snapshot: Snapshot) -> Callable[[Columns], Any]:
         frame = to_dataframe(rows)
         # MLflow refuses a float64 where the signature says float32; the values were checked already.
         narrower = {name: dtype for name, dtype in dtypes.items() if name in frame.columns}
-        return model.predict(frame.astype(narrower, copy=False) if narrower else frame)
+        return model.predict(frame.astype(narrower) if narrower else frame)
 
     return score
 

@@ -39,7 +39,7 @@ def load_score(snapshot: Snapshot) -> Callable[[Columns], Any]:
     """
     import onnxruntime
 
-    path = _graph(snapshot)
+    path = snapshot.folder / snapshot.entry_points["graph"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     options.log_severity_level = 3
@@ -57,19 +57,6 @@ def load_score(snapshot: Snapshot) -> Callable[[Columns], Any]:
     return score
 
 
-def _graph(snapshot: Snapshot) -> Path:
-    named = snapshot.entry_points.get("graph") or snapshot.entry_points.get("module")
-    if named is not None:
-        return snapshot.folder / named
-    graphs = sorted(snapshot.folder.glob("*.onnx"))
-    if len(graphs) != 1:
-        found = ", ".join(path.name for path in graphs) or "none"
-        raise SnapshotUnusable(
-            f"model {snapshot.model!r} must have one .onnx file in its folder, found {found}"
-        )
-    return graphs[0]
-
-
 def _feed(inputs: Any, snapshot: Snapshot, path: Path) -> Callable[[Columns], dict[str, Any]]:
     unknown = [entry.type for entry in inputs if entry.type not in _DTYPES]
     if unknown:
@@ -82,6 +69,13 @@ def _feed(inputs: Any, snapshot: Snapshot, path: Path) -> Callable[[Columns], di
         raise SnapshotUnusable(
             f"{path.name} takes the inputs {sorted(wanted)}, the input schema lists {sorted(known)}"
         )
+    optional = {field.name for field in snapshot.inputs if field.nullable and field.type != "number"}
+    for entry in inputs:
+        if entry.name in optional:
+            raise SnapshotUnusable(
+                f"{path.name}: {entry.name!r} may be null, which an input of {entry.type} cannot be; "
+                "make it a number, or not nullable"
+            )
 
     def feed(rows: Columns) -> dict[str, Any]:
         arrays = {}

@@ -102,7 +102,7 @@ def _import(path: Path, folder: Path) -> ModuleType:
         specification.loader.exec_module(module)
     except ImportError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.error("%s", "".join(traceback.format_exception(error)))
         raise SnapshotUnusable(f"{path.name} cannot be imported: {type(error).__name__}: {error}") from error
     return module
@@ -125,7 +125,7 @@ def _initialise(init: Callable[..., Any], folder: Path, path: Path) -> None:
         init(folder) if required else init()
     except ImportError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.error("%s", "".join(traceback.format_exception(error)))
         raise SnapshotUnusable(
             f"{path.name}: {init.__name__} raised {type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from functools import partial
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -53,7 +54,10 @@ class Application:
             "x-airlock-digest": deployment.digest,
             "x-airlock-deployment": deployment.deployment,
         }
-        self.asgi = Starlette(routes=self._routes(), exception_handlers={HTTPException: self._no_such_route})
+        self.asgi = Starlette(
+            routes=self._routes(),
+            exception_handlers={HTTPException: self._no_such_route, Exception: self._broken},
+        )
 
     def _routes(self) -> list[Route]:
         v2 = V2(self.snapshot, self.deployment)
@@ -137,17 +141,20 @@ class Application:
     async def _body(self, web_request: WebRequest) -> bytes:
         """The request's body.
 
-        :raises Refused: 413: it is larger than allowed. It is not read to its end.
+        :raises Refused: 413, it is larger than allowed and not read to its end; or the client left.
         """
         announced = web_request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > self._max_body:
             raise self._too_large()
         chunks, size = [], 0
-        async for chunk in web_request.stream():
-            size += len(chunk)
-            if size > self._max_body:
-                raise self._too_large()
-            chunks.append(chunk)
+        try:
+            async for chunk in web_request.stream():
+                size += len(chunk)
+                if size > self._max_body:
+                    raise self._too_large()
+                chunks.append(chunk)
+        except ClientDisconnect:
+            raise Refused(400, "client_left", "the client left before its request was whole") from None
         return b"".join(chunks)
 
     def _too_large(self) -> Refused:
@@ -179,6 +186,11 @@ class Application:
             headers={**self._headers, **(error.headers or {})},
             media_type=answer.media_type,
         )
+
+    async def _broken(self, web_request: WebRequest, error: Exception) -> Response:
+        """A fault of the host's own; Starlette raises it on, so that it is logged."""
+        self.measurements.refused("host_failed")
+        return self._response(error_answer(500, "host_failed", f"the host failed: {type(error).__name__}"))
 
 
 def _work(protocol: Protocol, request: Request, model: Model) -> Answer:

@@ -19,9 +19,10 @@ from typing import Any
 import orjson
 
 from airlock_host.columns import Columns
+from airlock_host.csv_cells import read_cell
 from airlock_host.exceptions import BadRecords, Problem
 from airlock_host.json_rows import read_columns, read_records, write_column, write_records
-from airlock_host.schema import Field, Schema
+from airlock_host.schema import Schema
 from airlock_host.serving.messages import JSON, Answer, Protocol, Refused, Request, Score, read_json
 
 CSV = "text/csv"
@@ -133,33 +134,15 @@ def _read_csv(body: bytes, schema: Schema) -> Columns:
         names, lines = lines[0], lines[1:]
     else:
         names = list(schema.names)
-    by_name = {field.name: field for field in schema}
-
-    def values(line: list[str]) -> list[Any]:
-        return [
-            text if name not in by_name else _from_text(text, by_name[name])
-            for name, text in zip(names, line, strict=False)
-        ] + line[len(names) :]
-
-    return _read_lists([values(line) for line in lines], names, schema)
-
-
-def _from_text(text: str, field: Field) -> Any:
-    """The JSON value a CSV cell means; one that means none stays text, and is refused as such."""
-    if text == "" and (field.type != "string" or field.nullable):
-        return None
-    try:
-        match field.type:
-            case "number":
-                return float(text)
-            case "integer":
-                return int(text)
-            case "boolean":
-                return {"true": True, "false": False, "1": True, "0": False}.get(text.lower(), text)
-            case _:
-                return text
-    except ValueError:
-        return text
+    kinds = {field.name: field.type for field in schema}
+    records = []
+    for number, line in enumerate(lines):
+        if len(line) != len(names):
+            raise BadRecords([Problem(number, None, f"has {len(line)} cells", f"{len(names)} cells")])
+        records.append(
+            {name: read_cell(cell, kinds.get(name, "string")) for name, cell in zip(names, line, strict=True)}
+        )
+    return read_records(records, schema)
 
 
 def _write_csv(scored: Columns) -> bytes:

@@ -13,6 +13,9 @@ from airlock_host.exceptions import BadRecords, HostError, ModelFailed, Problem
 
 JSON = "application/json"
 
+# The number of problems an answer lists; its message says how many there are.
+MOST_PROBLEMS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -111,5 +114,5 @@ def error_answer(status: int, reason: str, message: str, problems: Sequence[Prob
     """An error as all protocols answer it: ``{"error": ..., "reason": ..., "problems": [...]}``."""
     content: dict[str, Any] = {"error": message, "reason": reason}
     if problems:
-        content["problems"] = [problem.as_json() for problem in problems]
+        content["problems"] = [problem.as_json() for problem in problems[:MOST_PROBLEMS]]
     return Answer(orjson.dumps(content), status=status, refusal=reason)

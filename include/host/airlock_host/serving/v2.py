@@ -208,7 +208,7 @@ class _Inputs:
             rows = Columns(self._schema, count, lambda field: tensors[field.name].data)
         broken = problems(rows)
         if broken:
-            raise BadRecords(broken[:100])
+            raise BadRecords(broken)
         return rows
 
     def _by_field(self) -> dict[str, _Tensor]:
@@ -329,6 +329,15 @@ class _Tensor:
             return
         if self.data.dtype.kind not in _KINDS.get(field.type, ""):
             raise BadRecords([Problem(0, field.name, f"is a tensor of {self.datatype}", field.expected)])
+        if self.datatype == "UINT64" and field.type == "integer":
+            too_large = np.flatnonzero(self.data > np.iinfo(np.int64).max)
+            if len(too_large):
+                raise BadRecords(
+                    [
+                        Problem(int(row), field.name, f"is {self.data[row]}", field.expected)
+                        for row in too_large
+                    ]
+                )
 
     def _flatten(self) -> None:
         data = self.data
@@ -395,7 +404,7 @@ def _to_binary(field: Field, array: Array) -> bytes:
     if field.type != "number" and null_mask(array).any():
         raise Refused(
             422,
-            "bad_request",
+            "null_output",
             f"output {field.name!r} holds null, which {_datatype(field)} cannot: ask for JSON",
         )
     return array.astype(_DTYPES[_datatype(field)]).tobytes()
