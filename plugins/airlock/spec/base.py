@@ -33,7 +33,7 @@ class Spec(pydantic.BaseModel):
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = [name for name, field in type(self).model_fields.items() if not field.kw_only]
         if len(values) > len(fields):
-            raise TypeError(f"{type(self).__name__} takes {len(fields)} values by position")
+            raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values by position")
         by_position = dict(zip(fields, values, strict=False))
         if twice := by_position.keys() & named.keys():
             raise TypeError(f"{type(self).__name__} got more than one value for {', '.join(sorted(twice))}")

@@ -148,9 +148,7 @@ def _limit_mistake(name: str, metric: Metric, limit: Limit) -> PydanticCustomErr
     least, greatest = metric.range
     for bound in (limit.min, limit.max):
         if bound is not None and not least <= bound <= greatest:
-            return _impossible(
-                f"{name} is never {bound:g}", f"Its values lie between {least:g} and {greatest:g}."
-            )
+            return _impossible(f"{name} is never {bound:g}", f"It lies between {least:g} and {greatest:g}.")
     if metric.higher_is_better and limit.min is None:
         return _impossible(f"the limit of {name} has no min", "Higher is better here: write {min: …}.")
     if not metric.higher_is_better and limit.max is None:

@@ -10,7 +10,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_PATTERN = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+_PATTERN = r"^([0-9]{1,9}w)?([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
 _LONGEST = timedelta(days=3650)
 
 
@@ -21,9 +21,11 @@ def parse_duration(text: str) -> timedelta:
     """
     if not text or re.fullmatch(_PATTERN, text) is None:
         raise ValueError(f"{text!r} is not a length of time")
-    return timedelta(
-        seconds=sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"(\d+)(\w)", text))
-    )
+    parts = re.findall(r"([0-9]+)([a-z])", text)
+    try:
+        return timedelta(seconds=sum(int(count) * _SECONDS[unit] for count, unit in parts))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long a time") from None
 
 
 def format_duration(duration: timedelta) -> str:

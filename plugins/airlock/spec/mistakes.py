@@ -69,6 +69,9 @@ def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
     if kind == "union_tag_invalid":
         tags = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
         return Mistake(place, f"unknown kind {context['tag']!r}", did_you_mean(context["tag"], tags))
+    if kind == "union_tag_not_found":
+        mend = "Write 'smoke' or 'latency: {p99_ms: 200}', the options indented below the kind."
+        return Mistake(place, "a check is its kind, or one kind with its options", mend)
     if kind == "literal_error":
         choices = context["expected"]
         mend = f"Write {choices}."
@@ -76,6 +79,10 @@ def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
             near = nearest(found["input"], choices.replace(" or ", ", ").split(", "))
             mend = mend if near is None else f"Did you mean {near}? Known: {choices}."
         return Mistake(place, f"{_shown(found['input'])} is not one of the choices", mend)
+    if kind == "too_short":
+        return Mistake(place, "the list is empty", "Write at least one item.")
+    if kind == "too_long":
+        return Mistake(place, f"more than {context['max_length']} items", "Leave some out.")
     if kind in _WRONG_TYPES:
         return Mistake(
             place, f"{_shown(found['input'])} is not {_WRONG_TYPES[kind][0]}", _WRONG_TYPES[kind][1]

@@ -10,12 +10,15 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from airlock.spec.base import Spec
-from airlock.spec.names import Line, Mode, Name, Text
+from airlock.spec.names import LONGEST_LINE, Line, Mode, Name, Text
 from airlock.spec.schema import Field
 from airlock.spec.unique import Unique
 
 _VERSION = r"\s*(~=|==|!=|<=|>=|<|>)\s*[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?\s*"
 _VERSIONS = rf"^{_VERSION}(,{_VERSION})*$"
+
+
+_INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\]*$"
 
 
 def _check_python(versions: str) -> str:
@@ -38,7 +41,13 @@ def _check_inside(path: str) -> str:
     return path
 
 
-InnerPath = Annotated[Line, pydantic.AfterValidator(_check_inside)]
+InnerPath = Annotated[
+    Line,
+    pydantic.AfterValidator(_check_inside),
+    pydantic.WithJsonSchema(
+        {"type": "string", "pattern": _INSIDE, "minLength": 1, "maxLength": LONGEST_LINE}
+    ),
+]
 """A file inside the model's folder."""
 
 PythonVersions = Annotated[

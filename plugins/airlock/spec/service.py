@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from airlock.spec.base import Spec
 from airlock.spec.cron import PRESETS, cron_mistake
 from airlock.spec.lifecycle import Stage
-from airlock.spec.names import Line, Mode, Name, StageName, Text
+from airlock.spec.names import LONGEST_LINE, Line, Mode, Name, StageName, Text
 from airlock.spec.size import GiB, Size
 
 
@@ -46,10 +46,24 @@ Schedule = Annotated[
     Line,
     pydantic.AfterValidator(_check_schedule),
     pydantic.WithJsonSchema(
-        {"type": "string", "pattern": rf"^({'|'.join(PRESETS)}|\s*\S+(\s+\S+){{4}}\s*)$", "maxLength": 1000}
+        {
+            "type": "string",
+            "pattern": rf"^({'|'.join(PRESETS)}|\s*\S+(\s+\S+){{4}}\s*)$",
+            "maxLength": LONGEST_LINE,
+        }
     ),
 ]
 """A cron expression of five fields, or a preset."""
+
+
+def _check_folder(path: str) -> str:
+    if "*" in path or "?" in path:
+        raise PydanticCustomError(
+            "folder",
+            "{path} is a pattern",
+            {"path": repr(path), "mend": "Name the folder that gets the scores."},
+        )
+    return path
 
 
 class Service(Spec):
@@ -84,7 +98,7 @@ class Service(Spec):
     input: Line | None = None
     """For scheduled scoring: the records to score, a file or a pattern with Airflow's Jinja templates, like
     ``data/{{ data_interval_start | ds }}/*.parquet``."""
-    output: Line | None = None
+    output: Annotated[Line, pydantic.AfterValidator(_check_folder)] | None = None
     """For scheduled scoring: the folder of the scores, with Jinja templates as in ``input``."""
     partitions: int = pydantic.Field(default=4, ge=1, le=1000)
     """For scheduled scoring: the input files of an interval are divided into at most this many partitions,

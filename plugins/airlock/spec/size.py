@@ -16,7 +16,7 @@ _UNITS = {
     "TiB": 1024**4, "GiB": GiB, "MiB": MiB, "KiB": 1024,
     "TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1,
 }  # fmt: skip
-_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,6})? ?(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)$"
+_PATTERN = r"^[0-9]{1,16}(\.[0-9]{1,6})? ?(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)$"
 _LEAST = MiB
 _MOST = 1024 * _UNITS["TiB"]
 

@@ -38,6 +38,7 @@ _WORDS: dict[str, bool | None] = {
 _TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_LAST_BREAK = re.compile(r"(\r\n|\r|\n)\Z")
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -50,14 +51,17 @@ class Text:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        starts = [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
-        if len(starts) > 1 and starts[-1] == len(self.text):
-            starts.pop()  # what comes after the last line break is not a line
-        return starts
+        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+
+    @cached_property
+    def _end(self) -> int:
+        """The end of the last line, before a line break that ends the file."""
+        last = _LAST_BREAK.search(self.text)
+        return len(self.text) if last is None else last.start()
 
     def position(self, index: int) -> tuple[int, int]:
         """Line and column, both counted from 1, of the character with this index."""
-        index = min(index, len(self.text))
+        index = min(index, self._end)
         line = bisect_right(self._line_starts, index)
         return line, index - self._line_starts[line - 1] + 1
 
@@ -121,10 +125,9 @@ def read_documents(file: Path) -> tuple[list[Document], list[Problem]]:
     try:
         text = Text(file, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", errors="replace")
-        return [], [
-            Text(file, before).problem(len(before), "the file is not UTF-8 text", "Save it as UTF-8.")
-        ]
+        text = Text(file, data.decode("utf-8-sig", errors="replace"))
+        index = len(data[: error.start].decode("utf-8-sig", errors="replace"))
+        return [], [text.problem(index, "the file is not UTF-8 text", "Save it as UTF-8.")]
     if found := _NOT_YAML.search(text.text):
         message = f"the character U+{ord(found.group()):04X} cannot stand in YAML"
         return [], [text.problem(found.start(), message, "Remove it.")]

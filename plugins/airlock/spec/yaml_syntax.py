@@ -32,6 +32,8 @@ def explain(text: str, error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
         return index, "a ':' stands where no key can be", mend
     if "block sequence entries are not allowed" in problem:
         return index, "a list cannot begin here", "Begin it on a line of its own, below its key."
+    if "could not find expected ':'" in problem:
+        return begin, "this is no 'key: value'", "Put a ':' and a space after the key."
     if "unexpected end of stream" in problem:
         return begin, f"the quote {text[begin]} is not closed", "Close it."
     if "flow" in context:
