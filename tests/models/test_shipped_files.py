@@ -71,7 +71,7 @@ def test_the_lock_of_the_models_is_that_of_their_and_the_hosts_requirements(
 ) -> None:
     """Fails when the requirements have changed: ``lock`` then asks the package index, which it may not here.
 
-    Renew it with ``airlock snapshot lock include/models/environment``.
+    The models' README says how to renew it.
     """
     monkeypatch.setenv("UV_OFFLINE", "1")
     shutil.copytree(INCLUDE / "models" / "environment", tmp_path / "environment")
