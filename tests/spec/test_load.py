@@ -116,6 +116,7 @@ def test_the_message_shows_where_and_how_to_mend(tmp_path: Path) -> None:
         ({"services/a.yaml": "- a\n"}, "services/a.yaml:1: a list is not a mapping"),
         ({"services/a.yaml": "hello\n"}, "services/a.yaml:1: 'hello' is not a mapping"),
         ({"policies/DEV.yml": "stage: DEV\n"}, "policies/DEV.yml:1: the file ends with .yml"),
+        ({"policies/DEV.YAML": "stage: DEV\n"}, "policies/DEV.YAML:1: the file ends with .YAML"),
         (
             {"policies/UAT.yaml": "stage: DEV\n"},
             "policies/UAT.yaml:1: the policy 'DEV' is in a file called UAT.yaml",
@@ -172,6 +173,14 @@ class TestReadingForDags:
             "b": tmp_path / "services/b.yaml",
         }
         assert service_index(tmp_path / "nowhere") == {}
+
+    def test_a_stray_file_hides_no_good_one(self, tmp_path: Path) -> None:
+        write(tmp_path, {"services/a.yaml": "", "services/a.yml": "", "services/b.YAML": ""})
+
+        assert service_index(tmp_path) == {
+            "a": tmp_path / "services/a.yaml",
+            "b": tmp_path / "services/b.YAML",
+        }
 
     def test_one_service_and_its_life_cycle(self, tmp_path: Path) -> None:
         write_good(tmp_path)

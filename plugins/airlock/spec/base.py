@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any, dataclass_transform
 
 import pydantic
@@ -9,6 +11,11 @@ import pydantic
 from airlock.exceptions import SpecError
 from airlock.spec.digest import digest
 from airlock.spec.mistakes import mistakes
+
+
+@lru_cache(maxsize=1024)  # many services share a life cycle, and DAG files ask for its digest for each
+def _digest_of_json(text: str) -> str:
+    return digest(json.loads(text))
 
 
 @dataclass_transform(field_specifiers=(pydantic.Field,))
@@ -54,4 +61,4 @@ class Spec(pydantic.BaseModel):
     @property
     def digest(self) -> str:
         """``sha256:…`` over everything this says, defaults included, however it was written."""
-        return digest(self.model_dump(mode="json"))
+        return _digest_of_json(self.model_dump_json())

@@ -10,15 +10,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownEr
 
 from airlock.spec.base import Spec
 from airlock.spec.metrics import METRICS, Metric
-from airlock.spec.mistakes import did_you_mean
+from airlock.spec.mistakes import did_you_mean, shown
 from airlock.spec.names import CheckName, Line, Name
-from airlock.spec.unique import error_details
+from airlock.spec.refusal import details_of, refusal, refusal_at, together
 
 CheckKind = Literal["smoke", "contract", "performance", "latency"]
-
-
-def _impossible(message: str, mend: str) -> PydanticCustomError:
-    return PydanticCustomError("limit", "{message}", {"message": message, "mend": mend})
 
 
 class Check(Spec):
@@ -83,9 +79,9 @@ class Limit(Spec):
             return value
         least = info.data["min"]
         if value is None and least is None:
-            raise _impossible("the limit has neither min nor max", "Write {min: …} or {max: …}.")
+            raise refusal("the limit has neither min nor max", "Write {min: …} or {max: …}.")
         if value is not None and least is not None and least > value:
-            raise _impossible(f"min {least:g} is above max {value:g}", "No value can pass: swap them.")
+            raise refusal(f"min {least:g} is above max {value:g}", "No value can pass: swap them.")
         return value
 
 
@@ -101,7 +97,7 @@ class Delta(Spec):
     @classmethod
     def _says_one_thing(cls, value: float | None, info: pydantic.ValidationInfo) -> float | None:
         if "min_delta" in info.data and (value is None) == (info.data["min_delta"] is None):
-            raise _impossible(
+            raise refusal(
                 "a comparison needs either min_delta or max_delta",
                 "Write min_delta where higher is better, max_delta where lower is better.",
             )
@@ -123,22 +119,19 @@ def _each_metric(
         wrong: list[InitErrorDetails] = []
         for name, limit in value.items():
             if name not in METRICS:
-                error: PydanticCustomError | None = PydanticCustomError(
-                    "metric",
-                    "unknown metric {metric}",
-                    {"metric": repr(name), "mend": did_you_mean(str(name), METRICS)},
-                )
+                mend = did_you_mean(str(name), METRICS)
+                error: PydanticCustomError | None = refusal(f"unknown metric {shown(name)}", mend)
             else:
                 try:
                     valid[name] = model.model_validate(limit)
                 except pydantic.ValidationError as invalid:
-                    wrong += error_details(invalid, within=(name,))
+                    wrong += details_of(invalid, within=(name,))
                     continue
                 error = mistake(name, METRICS[name], valid[name])
             if error is not None:
-                wrong.append(InitErrorDetails(type=error, loc=(str(name),), input=limit))
+                wrong.append(refusal_at(str(name), error))
         if wrong:
-            raise pydantic.ValidationError.from_exception_data("metrics", wrong)
+            raise together(wrong)
         return valid
 
     return pydantic.WrapValidator(check)
@@ -148,23 +141,23 @@ def _limit_mistake(name: str, metric: Metric, limit: Limit) -> PydanticCustomErr
     least, greatest = metric.range
     for bound in (limit.min, limit.max):
         if bound is not None and not least <= bound <= greatest:
-            return _impossible(f"{name} is never {bound:g}", f"It lies between {least:g} and {greatest:g}.")
+            return refusal(f"{name} is never {bound:g}", f"It lies between {least:g} and {greatest:g}.")
     if metric.higher_is_better and limit.min is None:
-        return _impossible(f"the limit of {name} has no min", "Higher is better here: write {min: …}.")
+        return refusal(f"the limit of {name} has no min", "Higher is better here: write {min: …}.")
     if not metric.higher_is_better and limit.max is None:
-        return _impossible(f"the limit of {name} has no max", "Lower is better here: write {max: …}.")
+        return refusal(f"the limit of {name} has no max", "Lower is better here: write {max: …}.")
     return None
 
 
 def _delta_mistake(name: str, metric: Metric, delta: Delta) -> PydanticCustomError | None:
     if metric.higher_is_better and delta.min_delta is None:
-        return _impossible(f"max_delta does not fit {name}", "Higher is better here: write {min_delta: …}.")
+        return refusal(f"max_delta does not fit {name}", "Higher is better here: write {min_delta: …}.")
     if not metric.higher_is_better and delta.max_delta is None:
-        return _impossible(f"min_delta does not fit {name}", "Lower is better here: write {max_delta: …}.")
+        return refusal(f"min_delta does not fit {name}", "Lower is better here: write {max_delta: …}.")
     least, greatest = metric.range
     bound = delta.min_delta if delta.max_delta is None else delta.max_delta
     if bound is not None and abs(bound) > greatest - least:
-        return _impossible(
+        return refusal(
             f"two values of {name} never differ by {bound:g}", f"They lie between {least:g} and {greatest:g}."
         )
     return None
@@ -227,9 +220,9 @@ class Performance(Check):
             return deltas
         names = sorted({*info.data["metrics"], *deltas})
         if not names:
-            raise _impossible("the check limits no metric", "Add one, like 'roc_auc: {min: 0.85}'.")
+            raise refusal("the check limits no metric", "Add one, like 'roc_auc: {min: 0.85}'.")
         if len({METRICS[name].task for name in names}) > 1:
-            raise _impossible(
+            raise refusal(
                 f"{', '.join(names)} are not all of one task",
                 "Make two checks: one for classification, one for regression.",
             )
@@ -263,9 +256,9 @@ class Latency(Check):
             return p99_ms
         limits = [limit for limit in (info.data["p50_ms"], info.data["p95_ms"], p99_ms) if limit is not None]
         if not limits:
-            raise _impossible("the check limits no percentile", "Add one of p50_ms, p95_ms and p99_ms.")
+            raise refusal("the check limits no percentile", "Add one of p50_ms, p95_ms and p99_ms.")
         if limits != sorted(limits):
-            raise _impossible("a lower percentile has the greater limit", "Let p50_ms <= p95_ms <= p99_ms.")
+            raise refusal("a lower percentile has the greater limit", "Let p50_ms <= p95_ms <= p99_ms.")
         return p99_ms
 
 

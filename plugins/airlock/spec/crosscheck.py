@@ -46,46 +46,52 @@ def misfits(service: Service, lifecycle: Lifecycle) -> list[Mistake]:
     return found
 
 
-def errors(all_: Declarations) -> Iterator[Finding]:
+def errors(declarations: Declarations) -> Iterator[Finding]:
     """What cannot work."""
-    for service in all_.services.values():
-        yield from ((service, mistake) for mistake in _service_errors(service.spec, all_))
-    for policy in all_.policies.values():
-        for mistake in (*_approval_errors(policy.spec, all_), *_entry_errors(policy.spec, all_)):
+    for service in declarations.services.values():
+        yield from ((service, mistake) for mistake in _service_errors(service.spec, declarations))
+    for policy in declarations.policies.values():
+        for mistake in (
+            *_approval_errors(policy.spec, declarations),
+            *_entry_errors(policy.spec, declarations),
+        ):
             yield policy, mistake
 
 
-def warnings(all_: Declarations) -> Iterator[Finding]:
+def warnings(declarations: Declarations) -> Iterator[Finding]:
     """What works, but is probably not what was meant. Asked only where there are no errors."""
-    stages = {stage.name for lifecycle in all_.lifecycles.values() for stage in lifecycle.spec.stages}
-    for policy in all_.policies.values():
+    stages = {stage.name for lifecycle in declarations.lifecycles.values() for stage in lifecycle.spec.stages}
+    for policy in declarations.policies.values():
         if policy.spec.stage not in stages:
             message = f"no life cycle has the stage {policy.spec.stage!r}"
             yield policy, Mistake(("stage",), message, did_you_mean(policy.spec.stage, stages))
-    for runtime in all_.runtimes.values():
+    for runtime in declarations.runtimes.values():
         for index, stage in enumerate(runtime.spec.stages):
             if stage not in stages:
                 message = f"no life cycle has the stage {stage!r}"
                 yield runtime, Mistake(("stages", index), message, did_you_mean(stage, stages))
         for index, tag in enumerate(runtime.spec.services):
-            if tag not in ("*", *all_.services):
-                mend = did_you_mean(tag, all_.services)
+            if tag not in ("*", *declarations.services):
+                mend = did_you_mean(tag, declarations.services)
                 yield runtime, Mistake(("services", index), f"there is no service {tag!r}", mend)
-    if all_.roles is not None:
-        for role, people in all_.roles.spec.roles.items():
+    if declarations.roles is not None:
+        for role, people in declarations.roles.spec.roles.items():
             if not people:
-                yield all_.roles, Mistake(("roles", role), f"nobody has the role {role!r}", "Name people.")
-    for service in all_.services.values():
-        yield from ((service, mistake) for mistake in _service_warnings(service.spec, all_))
+                yield (
+                    declarations.roles,
+                    Mistake(("roles", role), f"nobody has the role {role!r}", "Name people."),
+                )
+    for service in declarations.services.values():
+        yield from ((service, mistake) for mistake in _service_warnings(service.spec, declarations))
 
 
-def _service_errors(service: Service, all_: Declarations) -> Iterator[Mistake]:
-    lifecycle = all_.lifecycles.get(service.lifecycle)
+def _service_errors(service: Service, declarations: Declarations) -> Iterator[Mistake]:
+    lifecycle = declarations.lifecycles.get(service.lifecycle)
     if lifecycle is not None:
         yield from misfits(service, lifecycle.spec)
-    elif ("lifecycle", service.lifecycle) not in all_.broken:
+    elif ("lifecycle", service.lifecycle) not in declarations.broken:
         message = f"there is no life cycle {service.lifecycle!r}"
-        yield Mistake(("lifecycle",), message, did_you_mean(service.lifecycle, all_.lifecycles))
+        yield Mistake(("lifecycle",), message, did_you_mean(service.lifecycle, declarations.lifecycles))
     for key, value in (("input", service.input), ("output", service.output)):
         if value is not None and (mistake := _template_mistake(value)) is not None:
             yield Mistake(
@@ -107,10 +113,10 @@ def _template_mistake(template: str) -> str | None:
     return None
 
 
-def _approval_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
-    if ("roles", "roles") in all_.broken:
+def _approval_errors(policy: Policy, declarations: Declarations) -> Iterator[Mistake]:
+    if ("roles", "roles") in declarations.broken:
         return
-    roles = all_.roles.spec.roles if all_.roles is not None else {}
+    roles = declarations.roles.spec.roles if declarations.roles is not None else {}
     filled: list[Approval] = []
     for index, approval in enumerate(policy.approvals):
         if approval.role not in roles:
@@ -142,8 +148,8 @@ def _too_few_people(
     return None
 
 
-def _entry_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
-    for declared in all_.lifecycles.values():
+def _entry_errors(policy: Policy, declarations: Declarations) -> Iterator[Mistake]:
+    for declared in declarations.lifecycles.values():
         lifecycle = declared.spec
         if policy.stage not in {stage.name for stage in lifecycle.stages}:
             continue
@@ -162,19 +168,20 @@ def _entry_errors(policy: Policy, all_: Declarations) -> Iterator[Mistake]:
                 )
 
 
-def _service_warnings(service: Service, all_: Declarations) -> Iterator[Mistake]:
+def _service_warnings(service: Service, declarations: Declarations) -> Iterator[Mistake]:
     if service.schedule is not None and service.output is not None and "{" not in service.output:
         message = "the output is the same for each interval, so each overwrites the one before"
         yield Mistake(("output",), message, "Put the interval into it, like {{ data_interval_start | ds }}.")
-    if not all_.runtimes:
+    if not declarations.runtimes:
         return
-    stages = all_.lifecycles[service.lifecycle].spec.stages
+    stages = declarations.lifecycles[service.lifecycle].spec.stages
     needed = [(stage.name, service.stage_mode(stage)) for stage in stages]
     if service.schedule is not None:
         needed.append((stages[-1].name, "batch"))
     for stage_name, mode in dict.fromkeys(needed):
         if not any(
-            _takes(runtime.spec, service.service, stage_name, mode) for runtime in all_.runtimes.values()
+            _takes(runtime.spec, service.service, stage_name, mode)
+            for runtime in declarations.runtimes.values()
         ):
             message = f"no runtime takes {service.service!r} in mode {mode} at stage {stage_name}"
             yield Mistake(("service",), message, "Add the stage, the service or the mode to a runtime.")

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import pydantic
-from pydantic_core import PydanticCustomError
+
+from airlock.spec.mistakes import shown
+from airlock.spec.refusal import refusal
 
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PATTERN = r"^([0-9]{1,9}w)?([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
@@ -20,12 +22,12 @@ def parse_duration(text: str) -> timedelta:
     :raises ValueError: it is not written so.
     """
     if not text or re.fullmatch(_PATTERN, text) is None:
-        raise ValueError(f"{text!r} is not a length of time")
+        raise ValueError(f"{shown(text)} is not a length of time")
     parts = re.findall(r"([0-9]+)([a-z])", text)
     try:
         return timedelta(seconds=sum(int(count) * _SECONDS[unit] for count, unit in parts))
     except OverflowError:
-        raise ValueError(f"{text!r} is too long a time") from None
+        raise ValueError(f"{shown(text)} is too long a time") from None
 
 
 def format_duration(duration: timedelta) -> str:
@@ -43,16 +45,12 @@ def _validate(value: Any) -> timedelta:
         try:
             duration = parse_duration(value)
         except ValueError as error:
-            raise PydanticCustomError("duration", "{error}", {"error": str(error), "mend": mend}) from None
+            raise refusal(str(error), mend) from None
     else:
-        raise PydanticCustomError(
-            "duration", "{value} is not a length of time", {"value": repr(value), "mend": mend}
-        )
+        raise refusal(f"{shown(value)} is not a length of time", mend)
     if not timedelta(0) < duration <= _LONGEST or duration.microseconds:
-        raise PydanticCustomError(
-            "duration",
-            "{value} is not a length of time that can be used here",
-            {"value": str(value), "mend": "Write whole seconds, more than none and at most 3650d."},
+        raise refusal(
+            f"{value} cannot be used here", "Write whole seconds, more than none and at most 3650d."
         )
     return duration
 

@@ -124,7 +124,10 @@ def service_index(folder: Path) -> dict[str, Path]:
 
     A file is called by its service, which ``load_service`` checks.
     """
-    return {file.stem: file for file in _files(folder / _SERVICE.folder)}
+    index: dict[str, Path] = {}
+    for file in _files(folder / _SERVICE.folder):
+        index.setdefault(file.stem, file)  # a stray a.yml comes after a.yaml
+    return index
 
 
 def load_service(path: Path) -> Service:
@@ -163,11 +166,11 @@ def _load_one(path: Path, kind: _Kind[S]) -> S:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The YAML files of a folder, by name; ``.yml`` too, so that it can be reported."""
+    """The YAML files of a folder, by name; also those that are not called ``.yaml``, to be reported."""
     if not folder.is_dir():
         return []
     return sorted(
-        file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and file.name[0] != "."
+        file for file in folder.iterdir() if file.suffix.lower() in (".yaml", ".yml") and file.name[0] != "."
     )
 
 
@@ -192,8 +195,9 @@ class _Reading:
         """What one file says; nothing of it where it is wrong."""
         documents, problems = read_documents(file)
         said = [document for document in documents if document.value is not None]
-        if file.suffix == ".yml":
-            problems.append(Problem(file, 1, 1, "the file ends with .yml", f"Rename it to {file.stem}.yaml."))
+        if file.suffix != ".yaml":
+            message = f"the file ends with {file.suffix or 'nothing'}"
+            problems.append(Problem(file, 1, 1, message, f"Rename it to {file.stem}.yaml."))
         if not said and not problems:
             begin = f"Begin it with '{kind.key}: …', or delete it." if kind.key else "Fill or delete it."
             problems.append(Problem(file, 1, 1, "the file is empty", begin))

@@ -59,16 +59,32 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Known: {', '.join(words)}."
 
 
+def shown(value: Any) -> str:
+    """A value as people would recognise it in their file, never too long."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
 def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
     kind, place, context = found["type"], found["loc"], found.get("ctx", {})
     if kind == "extra_forbidden":
         key = str(place[-1])
-        return Mistake(place, f"unknown key {key!r}", did_you_mean(key, _known_keys(model, place[:-1])), True)
+        return Mistake(
+            place, f"unknown key {shown(key)}", did_you_mean(key, _known_keys(model, place[:-1])), True
+        )
     if kind == "missing":
         return Mistake(place, f"the key {str(place[-1])!r} is missing", f"Add a line '{place[-1]}: …'.")
     if kind == "union_tag_invalid":
         tags = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
-        return Mistake(place, f"unknown kind {context['tag']!r}", did_you_mean(context["tag"], tags))
+        return Mistake(place, f"unknown kind {shown(context['tag'])}", did_you_mean(context["tag"], tags))
     if kind == "union_tag_not_found":
         mend = "Write 'smoke' or 'latency: {p99_ms: 200}', the options indented below the kind."
         return Mistake(place, "a check is its kind, or one kind with its options", mend)
@@ -78,20 +94,20 @@ def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
         if isinstance(found["input"], str):
             near = nearest(found["input"], choices.replace(" or ", ", ").split(", "))
             mend = mend if near is None else f"Did you mean {near}? Known: {choices}."
-        return Mistake(place, f"{_shown(found['input'])} is not one of the choices", mend)
+        return Mistake(place, f"{shown(found['input'])} is not one of the choices", mend)
     if kind == "too_short":
         return Mistake(place, "the list is empty", "Write at least one item.")
     if kind == "too_long":
         return Mistake(place, f"more than {context['max_length']} items", "Leave some out.")
     if kind in _WRONG_TYPES:
         return Mistake(
-            place, f"{_shown(found['input'])} is not {_WRONG_TYPES[kind][0]}", _WRONG_TYPES[kind][1]
+            place, f"{shown(found['input'])} is not {_WRONG_TYPES[kind][0]}", _WRONG_TYPES[kind][1]
         )
     message = found["msg"]
     for prefix in ("Value error, ", "Input should be ", "Input should "):
         if message.startswith(prefix):
             rest = message.removeprefix(prefix)
-            message = rest if prefix.startswith("Value") else f"{_shown(found['input'])} should be {rest}"
+            message = rest if prefix.startswith("Value") else f"{shown(found['input'])} should be {rest}"
     return Mistake(place, message, context.get("mend"))
 
 
@@ -109,20 +125,6 @@ _WRONG_TYPES = {
     "model_type": ("a mapping", "Write 'key: value' lines."),
     "model_attributes_type": ("a mapping", "Write 'key: value' lines."),
 }
-
-
-def _shown(value: Any) -> str:
-    """A value as people would recognise it in their file, never too long."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _known_keys(model: type[Spec], place: Sequence[str | int]) -> set[str]:

@@ -7,10 +7,11 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic_core import PydanticCustomError
 
 from airlock.spec.base import Spec
+from airlock.spec.mistakes import shown
 from airlock.spec.names import LONGEST_LINE, Line, Mode, Name, Text
+from airlock.spec.refusal import refusal
 from airlock.spec.schema import Field
 from airlock.spec.unique import Unique
 
@@ -23,21 +24,14 @@ _INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\]*$"
 
 def _check_python(versions: str) -> str:
     if re.fullmatch(_VERSIONS, versions) is None:
-        raise PydanticCustomError(
-            "python",
-            "{versions} is not a range of Python versions",
-            {"versions": repr(versions), "mend": "Write it like '>=3.11,<3.14'."},
-        )
+        raise refusal(f"{shown(versions)} is not a range of Python versions", "Write it like '>=3.11,<3.14'.")
     return versions
 
 
 def _check_inside(path: str) -> str:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise PydanticCustomError(
-            "path",
-            "{path} leaves the model's folder",
-            {"path": repr(path), "mend": "Write a path below the folder of model.yaml, with '/'."},
-        )
+        mend = "Write a path below the folder of model.yaml, with '/'."
+        raise refusal(f"{shown(path)} leaves the model's folder", mend)
     return path
 
 

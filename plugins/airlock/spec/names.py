@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic_core import PydanticCustomError
 
+from airlock.spec.mistakes import shown
+from airlock.spec.refusal import refusal
+
 Mode = Literal["batch", "online"]
 """How a snapshot runs: ``batch`` jobs on an ephemeral deployment, or ``online`` behind an endpoint."""
 
@@ -48,38 +51,22 @@ def _check_check_name(value: str) -> str:
 
 
 def _bad_name(value: str, rule: str, suggestion: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        "name",
-        "{value} cannot be a name here",
-        {"value": repr(value), "mend": f"Write {rule}, for example {suggestion!r}."},
-    )
+    return refusal(f"{shown(value)} cannot be a name here", f"Write {rule}, for example {suggestion!r}.")
 
 
 def _check_text(value: str) -> str:
     if found := re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", value):
-        raise PydanticCustomError(
-            "text",
-            "the text holds the control character {character}",
-            {"character": repr(found.group()), "mend": "Remove it."},
-        )
+        raise refusal(f"the text holds the control character {found.group()!r}", "Remove it.")
     return value
 
 
 def _check_line(value: str) -> str:
     if len(value) > LONGEST_LINE:
-        raise PydanticCustomError(
-            "text", "the text is longer than {most} characters", {"most": LONGEST_LINE, "mend": "Shorten it."}
-        )
+        raise refusal(f"the text is longer than {LONGEST_LINE} characters", "Shorten it.")
     if not value.strip():
-        raise PydanticCustomError(
-            "text", "the text is empty", {"mend": "Write something, or leave the key out."}
-        )
+        raise refusal("the text is empty", "Write something, or leave the key out.")
     if found := re.search(r"[\x00-\x1f\x7f]", value):
-        raise PydanticCustomError(
-            "text",
-            "the text holds the control character {character}",
-            {"character": repr(found.group()), "mend": "Write it on one line."},
-        )
+        raise refusal(f"the text holds the control character {found.group()!r}", "Write it on one line.")
     return value
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from airlock.spec.base import Spec
+from airlock.spec.mistakes import shown
 from airlock.spec.names import Line
+from airlock.spec.refusal import refusal, refusal_at, together
 from airlock.spec.unique import Unique
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp"]
@@ -25,11 +26,8 @@ def _check_value(value: Any) -> Value:
         return value
     if isinstance(value, int | float) and abs(value) <= _GREATEST_EXACT:  # false for NaN
         return value
-    raise PydanticCustomError(
-        "value",
-        "{value} is not text, true, false or a number up to 2**53",
-        {"value": repr(value)[:60], "mend": "Put quotes around it if it is meant as text."},
-    )
+    message = f"{shown(value)} is not text, true, false or a number up to 2**53"
+    raise refusal(message, "Put quotes around it if it is meant as text.")
 
 
 FieldValue = Annotated[
@@ -75,14 +73,11 @@ class Field(Spec):
         if value is None:
             return value
         if info.data.get("type", "number") not in ("integer", "number"):
-            raise PydanticCustomError(
-                "limit",
-                "a {type} has no min or max",
-                {"type": info.data["type"], "mend": "Remove it, or list the 'values' that are allowed."},
-            )
+            mend = "Remove it, or list the 'values' that are allowed."
+            raise refusal(f"a {info.data['type']} has no min or max", mend)
         least = info.data.get("min")
         if info.field_name == "max" and least is not None and least > value:
-            raise PydanticCustomError("limit", "min is above max", {"mend": "No value can pass: swap them."})
+            raise refusal("min is above max", "No value can pass: swap them.")
         return value
 
     @pydantic.field_validator("values")
@@ -94,19 +89,11 @@ class Field(Spec):
             return values
         field_type = info.data["type"]
         wrong = [
-            InitErrorDetails(
-                type=PydanticCustomError(
-                    "value",
-                    "{value} is not of the field's type {type}",
-                    {"value": repr(value), "type": field_type, "mend": "Change the value or the type."},
-                ),
-                loc=(index,),
-                input=value,
-            )
+            refusal_at(index, refusal(f"{shown(value)} is no {field_type}", "Change the value or the type."))
             for index, value in enumerate(values)
             if not isinstance(value, _PYTHON_TYPES[field_type])
             or (isinstance(value, bool) and field_type != "boolean")
         ]
         if wrong:
-            raise pydantic.ValidationError.from_exception_data("values", wrong)
+            raise together(wrong)
         return values

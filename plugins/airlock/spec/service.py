@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic_core import PydanticCustomError
 
 from airlock.spec.base import Spec
 from airlock.spec.cron import PRESETS, cron_mistake
 from airlock.spec.lifecycle import Stage
+from airlock.spec.mistakes import shown
 from airlock.spec.names import LONGEST_LINE, Line, Mode, Name, StageName, Text
+from airlock.spec.refusal import refusal
 from airlock.spec.size import GiB, Size
 
 
@@ -38,7 +39,7 @@ def _check_schedule(schedule: str) -> str:
         mend = (
             "Write five fields, like '0 6 * * *' (each day at 6:00), or @hourly, @daily, @weekly, @monthly."
         )
-        raise PydanticCustomError("schedule", "{mistake}", {"mistake": mistake, "mend": mend})
+        raise refusal(mistake, mend)
     return schedule
 
 
@@ -58,11 +59,7 @@ Schedule = Annotated[
 
 def _check_folder(path: str) -> str:
     if "*" in path or "?" in path:
-        raise PydanticCustomError(
-            "folder",
-            "{path} is a pattern",
-            {"path": repr(path), "mend": "Name the folder that gets the scores."},
-        )
+        raise refusal(f"{shown(path)} is a pattern", "Name the folder that gets the scores.")
     return path
 
 
@@ -113,14 +110,8 @@ class Service(Spec):
     ) -> str | None:
         missing = [key for key in ("input", "output") if key in info.data and info.data[key] is None]
         if schedule is not None and missing:
-            raise PydanticCustomError(
-                "schedule",
-                "the service has a schedule, but no {missing}",
-                {
-                    "missing": " and no ".join(missing),
-                    "mend": "Add what is to be scored and where the scores go.",
-                },
-            )
+            message = f"the service has a schedule, but no {' and no '.join(missing)}"
+            raise refusal(message, "Add what is to be scored and where the scores go.")
         return schedule
 
     def stage_mode(self, stage: Stage | str) -> Mode:

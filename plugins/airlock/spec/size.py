@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 import pydantic
-from pydantic_core import PydanticCustomError
+
+from airlock.spec.mistakes import shown
+from airlock.spec.refusal import refusal
 
 MiB = 1024**2
 GiB = 1024**3
@@ -27,7 +29,7 @@ def parse_size(text: str) -> int:
     :raises ValueError: it is not written so.
     """
     if re.fullmatch(_PATTERN, text) is None:
-        raise ValueError(f"{text!r} is not an amount of memory")
+        raise ValueError(f"{shown(text)} is not an amount of memory")
     number, unit = re.split(r"(?<=[0-9]) ?(?=[A-Za-z])", text)
     return round(Fraction(number) * _UNITS[unit])
 
@@ -44,19 +46,14 @@ def _validate(value: Any) -> int:
         try:
             size = parse_size(value)
         except ValueError as error:
-            raise PydanticCustomError("size", "{error}", {"error": str(error), "mend": mend}) from None
+            raise refusal(str(error), mend) from None
     elif isinstance(value, int) and not isinstance(value, bool):
         size = value
     else:
-        raise PydanticCustomError(
-            "size", "{value} is not an amount of memory", {"value": repr(value), "mend": mend}
-        )
+        raise refusal(f"{shown(value)} is not an amount of memory", mend)
     if not _LEAST <= size <= _MOST:
-        raise PydanticCustomError(
-            "size",
-            "{value} is not between 1MiB and 1024TiB",
-            {"value": value if isinstance(value, str) else f"{value} bytes", "mend": mend},
-        )
+        written = value if isinstance(value, str) else f"{value} bytes"
+        raise refusal(f"{written} is not between 1MiB and 1024TiB", mend)
     return size
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pydantic
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
+from pydantic_core import InitErrorDetails, core_schema
+
+from airlock.spec.mistakes import shown
+from airlock.spec.refusal import details_of, refusal, refusal_at, together
 
 
 class Unique:
@@ -42,10 +45,9 @@ class Unique:
         except pydantic.ValidationError as error:
             if not duplicates:
                 raise
-            both = error_details(error) + duplicates
-            raise pydantic.ValidationError.from_exception_data(error.title, both) from None
+            raise together(details_of(error) + duplicates) from None
         if duplicates:
-            raise pydantic.ValidationError.from_exception_data(self._what, duplicates)
+            raise together(duplicates)
         return valid
 
     def _duplicates(self, items: list[Any]) -> list[InitErrorDetails]:
@@ -57,9 +59,8 @@ class Unique:
                 continue
             identity = (isinstance(name, bool), name)  # true is not 1 in YAML and JSON
             if identity in seen:
-                context = {"what": self._what, "name": repr(name), "mend": self._mend}
-                error = PydanticCustomError("duplicate", "the {what} {name} is here twice", context)
-                found.append(InitErrorDetails(type=error, loc=(index,), input=item))
+                error = refusal(f"the {self._what} {shown(name)} is here twice", self._mend)
+                found.append(refusal_at(index, error))
             seen.add(identity)
         return found
 
@@ -69,20 +70,3 @@ class Unique:
         if callable(self._by):
             return self._by(item)
         return item.get(self._by) if isinstance(item, Mapping) else getattr(item, self._by, None)
-
-
-def error_details(
-    error: pydantic.ValidationError, within: tuple[str | int, ...] = ()
-) -> list[InitErrorDetails]:
-    """Take apart what pydantic found, to add more to it or to report it from ``within`` something larger."""
-    return [_error_detail(found, (*within, *found["loc"])) for found in error.errors(include_url=False)]
-
-
-def _error_detail(found: ErrorDetails, place: tuple[str | int, ...]) -> InitErrorDetails:
-    context = found.get("ctx", {})
-    try:
-        PydanticKnownError(found["type"], context)  # type: ignore[arg-type]
-    except KeyError:
-        ours = PydanticCustomError(found["type"], found["msg"], context)
-        return InitErrorDetails(type=ours, loc=place, input=found["input"])
-    return InitErrorDetails(type=found["type"], loc=place, input=found["input"], ctx=context)
