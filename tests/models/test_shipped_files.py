@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pydantic", reason="needs Airlock's own environment")
+pytest.importorskip("airlock", reason="needs Airlock's own environment")
 
 from airlock.snapshots.environment import LOCK_PATH, lock
 from airlock.spec.load import Include, load_include, load_model
