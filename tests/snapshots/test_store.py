@@ -77,20 +77,30 @@ def test_other_bytes_than_announced_are_not_kept(store: ArtifactStore) -> None:
     assert blobs(store) == []
 
 
-class DriverError(Exception):
-    """The drivers of object stores raise exceptions of their own."""
-
-
-@pytest.mark.parametrize("error", [ConnectionResetError, DriverError])
-def test_a_stream_that_breaks_leaves_nothing(store: ArtifactStore, error: type[Exception]) -> None:
+def test_a_stream_that_breaks_leaves_nothing_and_its_error_is_passed_on(store: ArtifactStore) -> None:
     class Breaking(BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             if self.tell() > 0:
-                raise error("the network is gone")
+                raise ConnectionResetError("the network is gone")
             return super().read(10)
 
-    with pytest.raises(SnapshotError, match="the network is gone"):
+    with pytest.raises(ConnectionResetError, match="the network is gone"):
         store.put(Breaking(b"0123456789abcdef"), sha256(b"0123456789abcdef"))
+    assert blobs(store) == []
+
+
+def test_what_a_driver_raises_is_explained(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    class DriverError(Exception):
+        """The drivers of object stores raise exceptions of their own."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise DriverError("no credentials")
+
+    for act in ("exists", "open"):
+        with monkeypatch.context() as patched:
+            patched.setattr(store._files, act, fail)
+            with pytest.raises(SnapshotError, match=r"cannot be used: no credentials\. Check its address"):
+                store.put(BytesIO(b"1"), sha256(b"1"))
     assert blobs(store) == []
 
 

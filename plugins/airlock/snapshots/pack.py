@@ -94,18 +94,24 @@ def publish(packed: Packed, store: BlobStore, *, progress: Progress | None = Non
     :raises SnapshotError: a file has changed since the folder was packed, or the store cannot be used.
     """
     for entry in packed.manifest.files:
-        try:
-            if not store.has(entry.sha256):
-                with (packed.folder / entry.path).open("rb") as stream:
-                    store.put(stream, entry.sha256)
-        except (IntegrityError, FileNotFoundError) as error:
-            raise SnapshotError(
-                f"{packed.folder / entry.path} has changed since the folder was read.",
-                mend="Make the snapshot again, when nothing writes to the folder.",
-            ) from error
+        if not store.has(entry.sha256):
+            _keep(packed.folder / entry.path, entry.sha256, store)
         if progress is not None:
             progress(entry)
     store.put(BytesIO(packed.manifest.canonical_json()), packed.manifest.digest.removeprefix("sha256:"))
+
+
+def _keep(path: Path, sha256: str, store: BlobStore) -> None:
+    try:
+        with path.open("rb") as stream:
+            store.put(stream, sha256)
+    except (IntegrityError, FileNotFoundError) as error:
+        raise SnapshotError(
+            f"{path} has changed since the folder was read.",
+            mend="Make the snapshot again, when nothing writes to the folder.",
+        ) from error
+    except OSError as error:
+        raise SnapshotError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _described(folder: Path, paths: Collection[str], progress: Progress | None) -> Iterator[FileEntry]:

@@ -71,23 +71,24 @@ class ArtifactStore:
     def put(self, stream: IO[bytes], sha256: str) -> None:
         """Keep the bytes of a stream under their digest; one that is there already is left alone.
 
-        :raises IntegrityError: the bytes do not have that digest. Nothing is kept then.
+        What reading the stream raises is passed on as it is. Whatever is raised, nothing is kept.
+
+        :raises IntegrityError: the bytes do not have that digest.
+        :raises SnapshotError: the store cannot be written.
         """
         if self.has(sha256):
             return
         location = self._location(sha256)
         incoming = f"{self._root}/incoming/{uuid4().hex}"
-        with self._reached():
-            self._make_folder(_parent(incoming))
-            try:
-                with self._files.open(incoming, "wb") as target:
-                    found = _copy(stream, target)
-                    self._flush_to_disk(target)
-                if found != sha256:
-                    raise IntegrityError(f"The bytes have the SHA-256 {found}, but {sha256} was announced.")
+        try:
+            found = self._write(stream, incoming)
+            if found != sha256:
+                raise IntegrityError(f"The bytes have the SHA-256 {found}, but {sha256} was announced.")
+            with self._reached():
                 self._make_folder(_parent(location))
                 self._rename(incoming, location)
-            finally:
+        finally:
+            with self._reached():
                 if self._files.exists(incoming):
                     self._files.rm_file(incoming)
 
@@ -140,6 +141,24 @@ class ArtifactStore:
         with ThreadPoolExecutor(HASHING_THREADS) as pool:
             found = pool.map(self._problem_with, manifest.files)
             return sorted(problem for problem in found if problem is not None)
+
+    def _write(self, stream: IO[bytes], location: str) -> str:
+        """Write a stream and return the SHA-256 of its bytes."""
+        hasher = hashlib.sha256()
+        with self._reached():
+            self._make_folder(_parent(location))
+            target = self._files.open(location, "wb")
+        try:
+            while chunk := stream.read(_CHUNK):
+                hasher.update(chunk)
+                with self._reached():
+                    target.write(chunk)
+            with self._reached():
+                self._flush_to_disk(target)
+        finally:
+            with self._reached():
+                target.close()
+        return hasher.hexdigest()
 
     def _problem_with(self, entry: FileEntry) -> Problem | None:
         try:
