@@ -37,10 +37,10 @@ its ``fail`` into ``warn``, in :func:`judge`, and says so.
 
 from __future__ import annotations
 
-from airlock.checks.manifest_changes import Change, changes
 from airlock.checks.context import Champion, CheckContext
 from airlock.checks.golden import read_golden
 from airlock.checks.kinds import judge, plan
+from airlock.checks.manifest_changes import Change, changes
 from airlock.checks.markdown_section import markdown
 from airlock.checks.report import Link, RoleSlot, StageReport, html
 from airlock.checks.result import CheckResult, DatasetFacts, Figure, Metric

@@ -1,4 +1,4 @@
-"""Contract: golden answers repeat, answers keep their schema, a bad record is refused, what is published is true."""
+"""Contract: golden answers repeat, answers keep their schema, bad records are refused."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airlock.checks.result import CheckResult, Metric, worst
 from airlock.checks.steps import Measurement, Step, failure
 from airlock.spec import Contract
 
-NOT_TESTED = ("How good the answers are: only that they are the same ones as when the snapshot was made.",)
+NOT_TESTED = ("How good the answers are: only that they are the ones that were promised.",)
 
 
 def plan(check: Contract, context: CheckContext) -> list[Step]:
-    """Online: ask the endpoint. Batch: have golden records and a bad one scored, look at answers and rejects."""
+    """Online: ask the endpoint. Batch: have golden records and a bad one scored, look at what came."""
     job = {
         "kind": "contract",
         "mode": context.mode,
@@ -33,7 +33,7 @@ def plan(check: Contract, context: CheckContext) -> list[Step]:
             name="score",
             where="candidate",
             records="records.parquet",
-            needs="records",
+            needs=("records",),
             snapshot=context.snapshot,
             digest=context.digest,
         ),
@@ -50,7 +50,7 @@ def plan(check: Contract, context: CheckContext) -> list[Step]:
 def judge(check: Contract, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
     """Every part that applies must be so."""
     needed = ("measure",) if context.mode == "online" else ("records", "score", "measure")
-    if broken := failure(measurements, *needed, candidate="score"):
+    if broken := failure(measurements, context, *needed):
         return CheckResult(
             check=check.name,
             kind=check.kind,
@@ -60,8 +60,8 @@ def judge(check: Contract, measurements: Mapping[str, Measurement], context: Che
         )
     measured = measurements["measure"]
     metrics = [
-        _golden(measured["golden"], check),
         smoke.answers(measured),
+        _golden(measured["golden"], check),
         *_bad_record(measured.get("bad_record")),
     ]
     not_tested = list(NOT_TESTED)
@@ -90,7 +90,7 @@ def judge(check: Contract, measurements: Mapping[str, Measurement], context: Che
 def _golden(measured: Mapping[str, Any], check: Contract) -> Metric:
     compared, matching = measured["compared"], measured["matching"]
     if compared == 0:
-        message = "Golden records: the snapshot has none, so nothing shows that it answers as it did when it was made."
+        message = "Golden records: the snapshot has none, so a changed answer would not be noticed."
         return Metric(name="golden_records", value=None, status="not_applicable", message=message)
     return Metric(
         name="golden_records",
@@ -111,7 +111,7 @@ def _bad_record(measured: Mapping[str, Any] | None) -> list[Metric]:
     what = f"a record in which {measured['field']!r} {measured['why']}"
     return [
         smoke.yes_or_no(
-            "bad_record_refused", measured["refused"], f"{what} was answered with {measured['answer']}"
+            "bad_record_refused", measured["refused"], f"{what} was not refused: {measured['answer']}"
         ),
         smoke.yes_or_no(
             "bad_field_named",

@@ -41,8 +41,8 @@ def interval_plot(metric: Metric) -> str | None:
     shapes.append(f'<circle class="value" cx="{scale.x(value)}" cy="{_MIDDLE}" r="4"/>')
     label = escape(_label(metric, comparison, value, bounds))
     return (
-        f'<svg class="interval" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}"><title>{label}</title>{"".join(shapes)}</svg>'
+        f'<svg class="interval" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}"><title>{label}</title>{"".join(shapes)}</svg>'
     )
 
 

@@ -34,7 +34,7 @@ def judge(
 ) -> CheckResult:
     """Hold the measurements of the planned steps against the limits of ``check``.
 
-    :param measurements: by step; of a step whose job did not succeed, what :func:`airlock.checks.failed` made.
+    :param measurements: by step; of one whose job did not succeed, what :func:`airlock.checks.failed` made.
     :param seconds: how long it all took.
     """
     match check:

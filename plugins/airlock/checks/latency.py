@@ -32,9 +32,9 @@ def plan(check: Latency, context: CheckContext) -> list[Step]:
     """
     if context.mode != "online":
         raise CheckError(
-            f"Check {check.name!r} measures the latency of an endpoint, but {context.snapshot} is deployed as a "
-            "batch job at this stage.",
-            mend="Remove the check from this stage of the life cycle, or set the service's mode to online here.",
+            f"Check {check.name!r} measures the latency of an endpoint, but {context.snapshot} is deployed "
+            "as a batch job at this stage.",
+            mend="Remove the check from this stage, or set the service's mode to online here.",
         )
     job = {
         "kind": "latency",
@@ -50,7 +50,7 @@ def plan(check: Latency, context: CheckContext) -> list[Step]:
 
 def judge(check: Latency, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
     """Percentiles and error rate must be within their limits; the intervals show how sure that is."""
-    if broken := failure(measurements, "measure"):
+    if broken := failure(measurements, context, "measure"):
         return CheckResult(
             check=check.name,
             kind=check.kind,
@@ -101,12 +101,14 @@ def _percentile(name: str, highest: float | None, measured: Mapping[str, Any]) -
         message = f"{name[:-3]} cannot be told: no request was answered."
     elif status != "info" and answered < LEAST_ANSWERS[name]:
         status = "inconclusive"
-        message = f"{answered} answers are too few for {name[:-3]}: ask for at least {LEAST_ANSWERS[name]} requests."
+        message = (
+            f"{answered} answers are too few for {name[:-3]}: send {LEAST_ANSWERS[name]} or more requests."
+        )
     elif status == "fail" and measured["client_busy"] >= BUSIEST_CLIENT:
         status = "inconclusive"
         message = (
-            f"{name[:-3]} is {value:.3g} ms, above {highest:g} ms, but the measuring client itself was busy for "
-            f"{measured['client_busy']:.0%} of the time: lower the concurrency or give the runtime more processors."
+            f"{name[:-3]} is {value:.3g} ms, above {highest:g} ms, but the client that measures was itself "
+            f"busy for {measured['client_busy']:.0%} of the time: lower the concurrency."
         )
     elif status == "fail":
         message = f"{name[:-3]} is {value:.3g} ms; the limit is {highest:g} ms."

@@ -54,12 +54,12 @@ def plan(check: Performance, context: CheckContext) -> list[Step]:
     if dataset is None:
         known = ", ".join(sorted(context.datasets)) or "none"
         raise CheckError(
-            f"Check {check.name!r} measures on the data set {check.dataset!r}, which the service does not have.",
+            f"Check {check.name!r} measures on {check.dataset!r}, a data set that the service does not have.",
             mend=f"Add it under datasets in the service's file; it has: {known}.",
         )
     if "max_error" in check.vs_champion:
         raise CheckError(
-            f"Check {check.name!r} compares max_error with the champion's, but a maximum has no confidence interval.",
+            f"Check {check.name!r} compares max_error, but a maximum has no confidence interval.",
             mend="Compare rmse, mae or median_absolute_error.",
         )
     facts = {"name": check.dataset, "path": dataset.path, "target": dataset.target}
@@ -68,7 +68,7 @@ def plan(check: Performance, context: CheckContext) -> list[Step]:
     steps = [] if online else _score_candidate(context, facts)
     champion = context.champion
     if champion is not None:
-        steps += _score_champion(context, champion, facts, reuse=not online)
+        steps += _score_champion(context, champion, facts, batch=not online)
     measure = Step(
         name="measure",
         where="checks",
@@ -104,7 +104,7 @@ def _score_candidate(context: CheckContext, dataset: Mapping[str, str]) -> list[
             name="score",
             where="candidate",
             records="features.parquet",
-            needs="features",
+            needs=("features",),
             snapshot=context.snapshot,
             digest=context.digest,
         ),
@@ -112,10 +112,10 @@ def _score_candidate(context: CheckContext, dataset: Mapping[str, str]) -> list[
 
 
 def _score_champion(
-    context: CheckContext, champion: Champion, dataset: Mapping[str, str], *, reuse: bool
+    context: CheckContext, champion: Champion, dataset: Mapping[str, str], *, batch: bool
 ) -> list[Step]:
-    """The champion gets the columns of its own schema; the candidate's file where that is the same."""
-    same = reuse and champion.manifest["input_schema"] == context.manifest["input_schema"]
+    """The champion gets the columns of its own schema; in batch the candidate's file, if that is the same."""
+    same = batch and champion.manifest["input_schema"] == context.manifest["input_schema"]
     features = "features" if same else "champion_features"
     steps = [] if same else [_features(features, context, dataset, champion.manifest)]
     return [
@@ -125,7 +125,7 @@ def _score_champion(
             name="champion_score",
             where="champion",
             records=f"{features}.parquet",
-            needs=features,
+            needs=(features, "score") if batch else (features,),
             snapshot=champion.name,
             digest=champion.digest,
         ),
@@ -175,7 +175,7 @@ def _column(snapshot: str, manifest: Mapping[str, Any], wanted: str | None) -> s
         return str(numbers[0])
     known = ", ".join(field["name"] for field in manifest["output_schema"])
     raise CheckError(
-        f"{snapshot} has no numeric output {'to measure' if wanted is None else repr(wanted)}; its outputs are {known}.",
+        f"{snapshot} has no numeric output {wanted or 'to measure'}; its outputs are {known}.",
         mend="Name one of them that is a number as the check's score.",
     )
 
@@ -183,7 +183,7 @@ def _column(snapshot: str, manifest: Mapping[str, Any], wanted: str | None) -> s
 def judge(check: Performance, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
     """Hold values against limits, and differences against margins."""
     needed = ("measure",) if context.mode == "online" else ("features", "score", "measure")
-    if broken := failure(measurements, *needed, candidate="score"):
+    if broken := failure(measurements, context, *needed):
         return CheckResult(check=check.name, kind=check.kind, status=broken.status, summary=broken.message)
     return _Judgement(check, measurements, context).result()
 
@@ -225,7 +225,7 @@ class _Judgement:
         status = worst(metric.status for metric in metrics)
         if status == "pass" and all(metric.status == "not_applicable" for metric in judged):
             return "warn"
-        return "pass" if status in ("not_applicable", "info") else status
+        return status if status in ("fail", "inconclusive", "warn") else "pass"
 
     def _summary(self, metrics: list[Metric], judged: list[Metric]) -> str:
         status = worst(metric.status for metric in metrics)
@@ -255,7 +255,8 @@ class _Judgement:
         used, classes = self._measured["rows"]["used"], self._measured["classes"]
         found = [self._at_least("rows", used, self._check.min_rows, f"{used:,} rows are too few")]
         if classes is not None:
-            words = f"only {min(classes):,} of {used:,} rows are {'positive' if classes[1] < classes[0] else 'negative'}"
+            rarer = "positive" if classes[1] < classes[0] else "negative"
+            words = f"only {min(classes):,} of {used:,} rows are {rarer}"
             found.append(self._at_least("rows_of_smaller_class", min(classes), LEAST_OF_A_CLASS, words))
         elif used and not self._measured["target_varies"]:
             self._too_few = "Every row has the same target: there is nothing to tell apart."
@@ -417,16 +418,14 @@ class _Judgement:
             f"Measured is the output {column!r}; a score of {check.threshold:g} or more counts as positive."
             if self._measured["task"] == "classification"
             else f"Measured is the output {column!r}.",
-            f"Intervals hold {100 * check.confidence:g} % and come from {check.resamples:,} bootstrap samples of the "
-            "rows, the same for both models, drawn alike every time.",
+            f"Intervals hold {100 * check.confidence:g} % and come from {check.resamples:,} bootstrap "
+            "samples of the rows, the same for both models, drawn alike every time.",
         ]
         proof = self._measured["order_proven_by"]
         if proof:
             notes.append(f"Each answer belongs to its record: {proof[0]!r} came back as it was sent.")
         else:
-            notes.append(
-                "The model gives back no key of its own, so the order within its answers is taken on trust."
-            )
+            notes.append("The model gives back no key of its records: that it keeps their order is trusted.")
         unlabelled = self._measured["dataset"]["rows"] - self._measured["rows"]["labelled"]
         if unlabelled:
             notes.append(f"{unlabelled:,} rows have no target and were left out.")

@@ -86,10 +86,9 @@ def html(report: StageReport) -> str:
     Nothing in it depends on when it is rendered.
     """
     figures = [(result.check, figure) for result in _worst_first(report.results) for figure in result.figures]
+    total = len(figures)
     while True:
-        page = _page(
-            report, figures, left_out=sum(len(result.figures) for result in report.results) - len(figures)
-        )
+        page = _page(report, figures, left_out=total - len(figures))
         if len(page.encode()) <= LARGEST or not figures:
             return page
         figures.pop()
@@ -107,22 +106,22 @@ def verdict_words(results: Sequence[CheckResult]) -> str:
         return "No check was run, so nothing is known."
     counts = Counter(result.status for result in results)
     total = f"{len(results)} check{'s' if len(results) > 1 else ''}"
-    named = {
-        status: ", ".join(result.check for result in results if result.status == status) for status in counts
-    }
-    match verdict(results):
+    status = verdict(results)
+    names = ", ".join(result.check for result in results if result.status == status)
+    counted = f"{counts[status]} of {total}"
+    match status:
         case "error":
-            return f"{counts['error']} of {total} could not run ({named['error']}), which is not a pass."
+            return f"{counted} could not run ({names}), which is not a pass."
         case "fail":
-            return f"{counts['fail']} of {total} failed ({named['fail']})."
+            return f"{counted} failed ({names})."
         case "inconclusive":
-            return f"{counts['inconclusive']} of {total} could not decide ({named['inconclusive']}): a person has to."
+            return f"{counted} could not decide ({names}): a person has to."
         case "skipped":
-            return f"{counts['skipped']} of {total} not run ({named['skipped']}), which is not a pass."
+            return f"{counted} did not run ({names}), which is not a pass."
         case "warn":
-            return f"No check failed; {counts['warn']} of {total} warn{'s' * (counts['warn'] == 1)} ({named['warn']})."
-        case _:
-            return f"{'The check' if len(results) == 1 else f'All {total}'} passed."
+            return f"No check failed; {counted} gave a warning ({names})."
+        case "pass":
+            return "The check passed." if len(results) == 1 else f"All {total} passed."
 
 
 def _page(report: StageReport, figures: Sequence[tuple[str, Figure]], *, left_out: int) -> str:

@@ -39,12 +39,19 @@ def write_records(context: CheckContext, *, count: int | None, bad: bool) -> Ste
 
 
 def score(
-    context: CheckContext, *, name: str, where: Place, records: str, needs: str, snapshot: str, digest: str
+    context: CheckContext,
+    *,
+    name: str,
+    where: Place,
+    records: str,
+    needs: tuple[str, ...],
+    snapshot: str,
+    digest: str,
 ) -> Step:
     """Have a file scored in a snapshot's own environment.
 
     :param records: the file's name in the scratch folder.
-    :param needs: the step that writes it.
+    :param needs: the step that writes it, and others that must have succeeded.
     """
     return Step(
         name=name,
@@ -58,7 +65,7 @@ def score(
             "columns": [ROW],
             "provenance": {"snapshot": snapshot, "digest": digest, "purpose": "check"},
         },
-        needs=(needs,),
+        needs=needs,
     )
 
 

@@ -32,7 +32,7 @@ def plan(check: Smoke, context: CheckContext) -> list[Step]:
             name="score",
             where="candidate",
             records="records.parquet",
-            needs="records",
+            needs=("records",),
             snapshot=context.snapshot,
             digest=context.digest,
         ),
@@ -49,7 +49,7 @@ def plan(check: Smoke, context: CheckContext) -> list[Step]:
 def judge(check: Smoke, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
     """Every part of it must be so."""
     needed = ("measure",) if context.mode == "online" else ("records", "score", "measure")
-    if broken := failure(measurements, *needed, candidate="score"):
+    if broken := failure(measurements, context, *needed):
         return CheckResult(
             check=check.name,
             kind=check.kind,

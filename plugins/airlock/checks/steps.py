@@ -6,10 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from airlock.checks.context import CheckContext
+
 Place = Literal["candidate", "champion", "checks"]
 Command = Literal["batch", "check"]
 Measurement = Mapping[str, Any]
 """What one step came back with: the host's result file, or what :func:`failed` returns."""
+
+
+CANDIDATE_SCORES = "score"
+"""The step in which the candidate scores, wherever there is one."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,8 @@ class Step:
     :param where: whose environment runs it.
     :param command: the host's sub-command.
     :param arguments: the job file, without ``model`` and ``result``, which the runtime's adapter fills in.
-    :param needs: earlier steps whose results the job reads under ``results``; without them it is left out.
-    :param may_use: earlier steps whose results the job reads where they succeeded.
+    :param needs: earlier steps that must have succeeded; without them this one is left out.
+    :param may_use: earlier steps that this one can do without.
     """
 
     name: str
@@ -32,14 +38,14 @@ class Step:
     may_use: tuple[str, ...] = field(default=())
 
     def job(self, measurements: Mapping[str, Measurement]) -> dict[str, Any]:
-        """The job's arguments, with the results of the earlier steps that it reads."""
+        """The job's arguments; a ``check`` finds the results of the earlier steps under ``results``."""
+        if self.command == "batch":
+            return dict(self.arguments)
         earlier = {
             name: measurements[name]
             for name in (*self.needs, *self.may_use)
             if name in measurements and not has_failed(measurements[name])
         }
-        if not self.needs and not self.may_use:
-            return dict(self.arguments)
         return {**self.arguments, "results": earlier}
 
 
@@ -84,25 +90,25 @@ class Failure:
     message: str
 
 
-_HOST_SAID_WHY = (1, 2)
-"""Exit codes of the host itself. Any other end (killed, timed out, lost) says nothing of the model."""
+_MODEL_BROKE = 1
+"""The host's exit code when the model failed. With any other end (2: the job was wrong; killed, timed out,
+lost) nothing is known of the model."""
 
 
-def failure(
-    measurements: Mapping[str, Measurement], *needed: str, candidate: str | None = None
-) -> Failure | None:
+def failure(measurements: Mapping[str, Measurement], context: CheckContext, *needed: str) -> Failure | None:
     """What went wrong before there was a measurement, or ``None`` if all needed steps succeeded.
 
-    :param needed: names of the steps, in their order.
-    :param candidate: the one of them in which the candidate scores.
+    Paths of the scratch folder are taken out: they are no part of what was found.
+
+    :param needed: names of the steps, in their order; in ``score`` the candidate itself is at work.
     """
     for name in needed:
         measurement = measurements.get(name)
         if measurement is None:
             return Failure("error", f"The step {name!r} has not been run.")
         if has_failed(measurement):
-            why = error_message(measurement)
-            if name == candidate and measurement["error"].get("exit_code") in _HOST_SAID_WHY:
+            why = error_message(measurement).replace(f"{context.scratch}/", "")
+            if name == CANDIDATE_SCORES and measurement["error"].get("exit_code") == _MODEL_BROKE:
                 return Failure("fail", f"The snapshot could not score: {why}")
             return Failure("error", f"The step {name!r} did not succeed: {why}")
     return None

@@ -1,4 +1,4 @@
-"""What numbers are called, how they are written, and what they mean, for readers who know the business and not the code."""
+"""What numbers are called and mean, and how they are written, for readers who do not know the code."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Words:
 _WORDS: Mapping[str, Words] = {
     "roc_auc": Words(
         "Ranking (ROC AUC)",
-        "How often a random positive case gets a higher score than a random negative one. 0.5 is chance, 1 is perfect.",
+        "How often a positive case gets a higher score than a negative one. 0.5 is chance, 1 is perfect.",
     ),
     "average_precision": Words(
         "Average precision",
-        "How right the alarms are, averaged over all thresholds. Guessing gives the share of positives, 1 is perfect.",
+        "How right alarms are, averaged over all thresholds. Guessing gives the share of positives.",
     ),
     "accuracy": Words("Accuracy", "The share of cases that are put in the right class."),
     "balanced_accuracy": Words(

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from airlock_host.json_rows import read_time
 from airlock_host.schema import Field, Schema
+from airlock_host.times import read_time
 
 MOST_SHOWN = 20
 """So many problems are described; all are counted."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from airlock_host.measure.metrics import Classification, Regression, Vector, Weighted, Weights
+from airlock_host.measure.metrics import Classification, Regression, Weighted, Weights
+from airlock_host.measure.vectors import Vector
 
 MOST_ROWS_DRAWN = 100_000
 """Of larger data this many rows are resampled, and the spread shrunk by the square root of the sizes."""

@@ -13,8 +13,13 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from airlock_host.measure.vectors import Vector
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import PathPatch
 
 CANDIDATE = "#2b7bba"
 CHAMPION = "#d9822b"
@@ -75,6 +80,18 @@ def draw(
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return {"title": title, "alt": alt, "svg": _slim(buffer.getvalue(), name, alt)}
+
+
+def dots(x: Vector, y: Vector, colour: str) -> PathPatch:
+    """Many dots as one path of round ends: a tenth of the size of as many markers."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    points = np.repeat(np.column_stack([x, y]), 2, axis=0)
+    codes = np.tile(np.array([Path.MOVETO, Path.LINETO]), len(x))
+    path = Path(points, codes)
+    path.should_simplify = False  # which would drop every line without length
+    return PathPatch(path, fill=False, edgecolor=colour, linewidth=3, capstyle="round", alpha=0.5)
 
 
 def _slim(svg: str, name: str, alt: str) -> str:

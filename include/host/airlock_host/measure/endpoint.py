@@ -61,3 +61,10 @@ def content(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         return None
+
+
+def in_words(response: httpx.Response) -> str:
+    """What the endpoint answered: its own words for an error, or the beginning of the body."""
+    answer = content(response)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return f"the endpoint answered {response.status_code}: {error or response.text[:200]}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn import metrics as scikit
 
-from airlock_host.measure.drawing import CANDIDATE, CHAMPION, NEGATIVE, POSITIVE, draw
-from airlock_host.measure.metrics import Classification, Regression, Vector, is_probability
+from airlock_host.measure.drawing import CANDIDATE, CHAMPION, NEGATIVE, POSITIVE, dots, draw
+from airlock_host.measure.metrics import Classification, Regression, is_probability
+from airlock_host.measure.vectors import Vector
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def _roc(models: Models) -> Figure:
         axes.legend(loc="lower right")
 
     shown = " and ".join(f"{area:.3f} for the {name}" for name, area in areas.items())
-    alt = f"ROC curve: positives found against false alarms at every threshold. The area is {shown}; 0.5 is chance."
+    alt = f"ROC curve: positives found against false alarms. The area is {shown}; 0.5 is chance."
     return draw("roc", "Ranking: ROC curve", alt, plot)
 
 
@@ -150,7 +151,8 @@ def _predicted_actual(target: Vector, prediction: Vector) -> Figure:
 
     def plot(axes: Axes) -> None:
         axes.plot([low, high], [low, high], color=NEGATIVE, linewidth=0.8, linestyle=":")
-        axes.plot(prediction[shown], target[shown], "o", color=CANDIDATE, markersize=2.5, alpha=0.5)
+        axes.add_patch(dots(prediction[shown], target[shown], CANDIDATE))
+        axes.autoscale_view()
         axes.set(xlabel="predicted", ylabel="actual")
 
     alt = (

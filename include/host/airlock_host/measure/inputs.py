@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airlock_host.measure.contract import records_of
 from airlock_host.measure.dataset import Dataset
-from airlock_host.measure.records import bad_record, golden_and_made, write, write_numbered
+from airlock_host.measure.records import bad_record, golden_and_made, golden_or_made, write, write_numbered
 from airlock_host.schema import Schema
 
 
@@ -18,7 +17,7 @@ def records(job: Mapping[str, Any]) -> dict[str, Any]:
     rows = (
         golden_and_made(golden, schema, job["count"])
         if job["count"] is not None
-        else records_of(golden, schema)
+        else golden_or_made(golden, schema)
     )
     bad = bad_record(rows[0], schema, typed=True) if job["bad"] else None
     write([*rows, *([bad.record] if bad else [])], schema, Path(job["output"]))

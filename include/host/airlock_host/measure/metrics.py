@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as scikit
 
+from airlock_host.measure.vectors import Vector
+
 Task = Literal["classification", "regression"]
-Vector = NDArray[np.float64]
-"""One number a row, or one a sample."""
 Weights = NDArray[np.float64]
 """Shape (samples, rows): how often each row was drawn."""
 Weighted = Callable[[Weights], Mapping[str, Vector]]

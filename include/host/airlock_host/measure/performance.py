@@ -12,9 +12,10 @@ from airlock_host.exceptions import InputUnusable
 from airlock_host.measure import figures
 from airlock_host.measure.bootstrap import Intervals, intervals, seed
 from airlock_host.measure.dataset import Dataset
-from airlock_host.measure.metrics import Classification, Regression, Vector, is_probability
+from airlock_host.measure.metrics import Classification, Regression, is_probability
 from airlock_host.measure.predictions import Predictions, Scored, echoed
 from airlock_host.measure.rounding import rounded
+from airlock_host.measure.vectors import Vector
 from airlock_host.schema import Schema
 
 Rows = NDArray[np.bool_]

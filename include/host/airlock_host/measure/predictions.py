@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from airlock_host.arrow_rows import arrow_type
-from airlock_host.json_rows import read_time
 from airlock_host.measure.answers import MOST_SHOWN
-from airlock_host.measure.endpoint import Endpoint, EndpointError, content
-from airlock_host.measure.metrics import Vector
+from airlock_host.measure.endpoint import Endpoint, EndpointError, content, in_words
 from airlock_host.measure.records import ROW
+from airlock_host.measure.vectors import Vector
 from airlock_host.schema import Field, Schema
+from airlock_host.times import read_time
 
 _RECORDS_A_REQUEST = 500
 
@@ -209,7 +209,7 @@ def _ask(endpoint: Endpoint, records: dict[int, dict[str, Any]], rejects: list[R
             return dict(zip(positions, answer, strict=True))
         refused = _refused(answer, positions) if response.status_code == 422 else []
         if not refused:
-            raise _NoAnswerError(f"the endpoint answered {response.status_code}: {response.text[:300]}")
+            raise _NoAnswerError(in_words(response))
         rejects += refused
         for reject in refused:
             records.pop(reject.record, None)

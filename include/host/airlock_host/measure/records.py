@@ -21,6 +21,7 @@ Record = Mapping[str, Any]
 ROW = "airlock_row"
 """A column beside the model's own: the position of each record, from 0, which comes back with its answer."""
 
+_MADE_WITHOUT_GOLDEN = 5
 _FIRST_TIME = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -41,6 +42,11 @@ def golden_and_made(golden: Sequence[Mapping[str, Any]], schema: Schema, count: 
     """``count`` records: golden inputs first, then ones made from the schema."""
     inputs: list[Record] = [record["input"] for record in golden[:count]]
     return inputs + made(schema, count - len(inputs))
+
+
+def golden_or_made(golden: Sequence[Mapping[str, Any]], schema: Schema) -> list[Record]:
+    """All golden inputs; without any, a few records made from the schema."""
+    return golden_and_made(golden, schema, len(golden) or _MADE_WITHOUT_GOLDEN)
 
 
 def made(schema: Schema, count: int) -> list[Record]:

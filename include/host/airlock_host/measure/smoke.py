@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airlock_host.measure.answers import describe_answers
-from airlock_host.measure.endpoint import Endpoint, EndpointError, content
+from airlock_host.measure.endpoint import Endpoint, EndpointError, content, in_words
 from airlock_host.measure.predictions import Scored
 from airlock_host.measure.records import golden_and_made
 from airlock_host.schema import Schema
@@ -33,7 +33,7 @@ def _online(job: Mapping[str, Any]) -> dict[str, Any]:
             return {**measured, "answers": nothing(str(error))}
     measured["served"] = served(response.headers)
     if response.status_code != 200:
-        return {**measured, "answers": nothing(f"answered {response.status_code}: {response.text[:300]}")}
+        return {**measured, "answers": nothing(in_words(response))}
     answers = content(response)
     if not isinstance(answers, list):
         return {**measured, "answers": nothing("a list of records was not answered with a list")}
