@@ -47,7 +47,10 @@ def snapshot(store: ArtifactStore, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def settings(store: ArtifactStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeSettings]:
     workspace = tmp_path_factory.mktemp("workspace")
-    yield RuntimeSettings(store=store, workspace=workspace, host_source=HOST_SOURCE)
+    host_source = tmp_path_factory.mktemp("host") / "host"
+    # A copy, so that working on the host while the tests run does not make a new environment for each.
+    shutil.copytree(HOST_SOURCE, host_source, ignore=shutil.ignore_patterns("__pycache__"))
+    yield RuntimeSettings(store=store, workspace=workspace, host_source=host_source)
     stop_all(workspace, grace_seconds=1)
     assert processes_of(workspace) == []
 

@@ -54,6 +54,12 @@ def test_before_the_first_supervisor_the_state_is_attempt_0(tmp_path: Path) -> N
     assert State.read(tmp_path) == state
 
 
+def test_a_state_that_a_power_failure_emptied_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "state.json").touch()
+
+    assert State.read(tmp_path) == State()
+
+
 def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_atomically(tmp_path / "document.json", {"number": 1})
     monkeypatch.setattr(Path, "replace", lambda self, target: None)  # killed before the rename
@@ -87,6 +93,7 @@ def test_the_last_lines_reach_back_into_the_older_log(tmp_path: Path) -> None:
     assert last_lines(tmp_path, 3) == "two\nthree\nfour"
     assert last_lines(tmp_path, 1) == "four"
     assert last_lines(tmp_path, 3, since=len("three\n")) == "four"
+    assert last_lines(tmp_path, 3, since=1000) == "three\nfour"
 
 
 def test_a_broken_character_does_not_hide_the_log(tmp_path: Path) -> None:

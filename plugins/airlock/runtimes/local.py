@@ -283,7 +283,10 @@ class LocalAdapter:
             environment=self._environment(
                 model / environment.lock_path, environment.lock_digest, plan.manifest.python
             ),
-            arguments=["serve", "--model", str(model), "--host", "127.0.0.1"],
+            arguments=[
+                *("serve", "--model", str(model), "--host", "127.0.0.1"),
+                *("--drain-seconds", str(max(1, int(0.8 * self._grace_seconds)))),
+            ],
             variables=_labels({**plan.labels, "deployment": plan.name, "digest": plan.digest}),
             cpu=self._cpu(plan.resources),
             memory=self._memory(plan.resources),

@@ -108,7 +108,8 @@ class Plan(NamedTuple):
 
     def write(self, folder: Path) -> None:
         """Write the plan into a folder."""
-        write_atomically(folder / PLAN, {**self._asdict(), "environment": self.environment._asdict()})
+        document = {**self._asdict(), "environment": self.environment._asdict()}
+        write_atomically(folder / PLAN, document, is_kept=True)
 
 
 class State(NamedTuple):
@@ -135,7 +136,7 @@ class State(NamedTuple):
         """Read the state of a folder; before its first supervisor has begun, that is attempt 0."""
         try:
             return cls(**read_json(folder / STATE))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # a file can be empty after a power failure
             return cls()
 
     def write(self, folder: Path) -> None:
@@ -159,10 +160,17 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def write_atomically(path: Path, document: Any) -> None:
-    """Write JSON so that a reader finds the old or the new, never a part."""
+def write_atomically(path: Path, document: Any, *, is_kept: bool = False) -> None:
+    """Write JSON so that a reader finds the old or the new, never a part.
+
+    :param is_kept: it must also survive a power failure.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    with unfinished.open("w", encoding="utf-8") as stream:
+        json.dump(document, stream, indent=1)
+        if is_kept:
+            stream.flush()
+            os.fsync(stream.fileno())
     unfinished.replace(path)
 
 
@@ -212,7 +220,8 @@ def last_lines(folder: Path, lines: int, *, since: int = 0) -> str:
         try:
             with (folder / name).open("rb") as stream:
                 size = stream.seek(0, os.SEEK_END)
-                stream.seek(max(size - wanted, since if name == LOG else 0, 0))
+                begin = since if name == LOG and since <= size else 0  # it may have been put aside since
+                stream.seek(max(size - wanted, begin))
                 text = stream.read() + text
         except FileNotFoundError:
             continue

@@ -83,7 +83,8 @@ class Supervisor:
     def run(self) -> None:
         """Do it to the end."""
         try:
-            self._child.end_leftovers()
+            if self._state.attempt > 1:
+                self._child.end_leftovers()  # of a predecessor that was killed
             self._build_environment()
             if self._plan.purpose == "environment":
                 self._set(state="ready", message="")
@@ -92,7 +93,7 @@ class Supervisor:
             else:
                 self._run_job()
         except ToldToEnd:
-            self._stop(Failed("It was told to end.", "cancelled"))
+            self._stop(Failed("It was stopped.", "cancelled"))
         except Failed as failure:
             self._stop(failure)
         except Exception as error:
