@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 from airlock.exceptions import NotFound
 from airlock.registry import offers, tables
 from airlock.registry.database import Database, Transaction
-from airlock.registry.ledger import append
+from airlock.registry.ledger import Event, append, append_all
 from airlock.registry.records import Change, JsonObject, RuntimeRecord
 from airlock.registry.runtimes import read_runtime, read_runtimes
 from airlock.spec import Lifecycle, Policy, Roles, RuntimeSpec, Service, Spec, digest
@@ -45,23 +45,19 @@ class Catalog:
         """
         specs = _specs(include)
         with self._database.write() as transaction:
-            changes = _plan(transaction.connection, include)
+            plan = _plan(transaction.connection, include)
+            changes = [change for change in plan if change.action != "same"]
+            new_runtimes = [
+                change for change in changes if (change.kind, change.action) == ("runtime", "add")
+            ]
+            _add_runtimes(transaction.connection, new_runtimes, specs)
             for change in changes:
-                if change.action == "same":
-                    continue
-                spec = specs.get((change.kind, change.name))
-                if change.kind == "runtime":
-                    _apply_runtime(transaction, change, spec, by)
-                else:
-                    _apply_specification(transaction, change, spec, by)
-                details = {
-                    "before": change.before and digest(change.before),
-                    "after": change.after and digest(change.after),
-                    "spec": change.after,
-                    "note": change.note,
-                }
-                append(transaction, f"catalog.{change.action}", f"{change.kind}/{change.name}", by, details)
-            return changes
+                if change.kind != "runtime":
+                    _apply_specification(transaction, change, by)
+                elif change.action != "add":
+                    _apply_runtime(transaction, change, specs.get((change.kind, change.name)), by)
+            append_all(transaction, [_event(change, by) for change in changes])
+            return plan
 
     def policy(self, stage: str) -> Policy:
         """The rules of entering a stage; a stage without a policy asks nobody."""
@@ -193,16 +189,26 @@ def _plan(connection: Connection, include: Include) -> list[Change]:
     return changes
 
 
-def _apply_specification(transaction: Transaction, change: Change, spec: Spec | None, by: str) -> None:
+def _event(change: Change, by: str) -> Event:
+    details = {
+        "before": change.before and digest(change.before),
+        "after": change.after and digest(change.after),
+        "spec": change.after,
+        "note": change.note,
+    }
+    return Event(f"catalog.{change.action}", f"{change.kind}/{change.name}", by, details)
+
+
+def _apply_specification(transaction: Transaction, change: Change, by: str) -> None:
     columns = tables.specifications.c
     same = and_(columns.kind == change.kind, columns.name == change.name)
     transaction.connection.execute(delete(tables.specifications).where(same))
-    if spec is not None:
+    if change.after is not None:
         transaction.connection.execute(
             insert(tables.specifications).values(
                 kind=change.kind,
                 name=change.name,
-                digest=spec.digest,
+                digest=digest(change.after),
                 spec=change.after,
                 applied_by=by,
                 applied_at=transaction.now,
@@ -210,25 +216,37 @@ def _apply_specification(transaction: Transaction, change: Change, spec: Spec | 
         )
 
 
+def _add_runtimes(connection: Connection, changes: Sequence[Change], specs: Mapping[Key, Spec]) -> None:
+    added = [specs[change.kind, change.name] for change in changes if change.action == "add"]
+    runtimes = [spec for spec in added if isinstance(spec, RuntimeSpec)]
+    if runtimes:
+        rows = [{"name": spec.runtime, **_columns(spec)} for spec in runtimes]
+        connection.execute(insert(tables.runtimes), rows)
+        offers.lay_out(connection, runtimes)
+
+
 def _apply_runtime(transaction: Transaction, change: Change, spec: Spec | None, by: str) -> None:
     connection, name = transaction.connection, change.name
     is_it = tables.runtimes.c.name == name
-    if spec is None:
-        if change.note:
-            _cordon(transaction, name, True, by, _LEAVING)
-        else:
-            offers.withdraw(connection, name)
-            connection.execute(delete(tables.runtimes).where(is_it))
-        return
-    assert isinstance(spec, RuntimeSpec)
-    values = {"kind": spec.kind, "spec": change.after, "digest": spec.digest, "capacity": spec.capacity}
-    if change.action == "add":
-        connection.execute(insert(tables.runtimes).values(name=name, **values))
-    else:
-        connection.execute(update(tables.runtimes).where(is_it).values(values))
+    if isinstance(spec, RuntimeSpec):
+        connection.execute(update(tables.runtimes).where(is_it).values(_columns(spec)))
         if read_runtime(connection, name).cordon_reason == _LEAVING:
             _cordon(transaction, name, False, "", "")
-    offers.rewrite(connection, name, spec)
+        offers.rewrite(connection, spec)
+    elif change.note:
+        _cordon(transaction, name, True, by, _LEAVING)
+    else:
+        offers.withdraw(connection, name)
+        connection.execute(delete(tables.runtimes).where(is_it))
+
+
+def _columns(spec: RuntimeSpec) -> JsonObject:
+    return {
+        "kind": spec.kind,
+        "spec": spec.model_dump(mode="json"),
+        "digest": spec.digest,
+        "capacity": spec.capacity,
+    }
 
 
 def _cordon(transaction: Transaction, name: str, cordoned: bool, by: str, reason: str) -> None:

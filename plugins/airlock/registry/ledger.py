@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from airlock.exceptions import RegistryError
 from airlock.registry import tables
 from airlock.registry.database import Database, Transaction
 from airlock.registry.ledger_diagnosis import diagnose
-from airlock.registry.records import LedgerEntry, LedgerHead, LedgerProblem
+from airlock.registry.records import JsonObject, LedgerEntry, LedgerHead, LedgerProblem
 from airlock.spec.digest import canonical_json
 
 GENESIS = "0" * 64
@@ -23,32 +24,50 @@ GENESIS = "0" * 64
 _PAGE = 1000
 
 
-def append(transaction: Transaction, event: str, subject: str, actor: str, details: Mapping[str, Any]) -> int:
-    """Write one row in the transaction of the change it tells of, and return its number.
+@dataclass(frozen=True)
+class Event:
+    """What is to be written into the ledger.
 
     :param event: what happened, as ``decision.accepted``.
-    :param subject: what it happened to: a passage's or deployment's id, a runtime, a file of ``include/``.
+    :param subject: what it happened to: a passage's or deployment's id, a runtime, an entry of ``include/``.
     :param actor: who did it: the user of the token, or ``airlock`` itself.
     :param details: plain JSON.
     """
+
+    event: str
+    subject: str
+    actor: str
+    details: Mapping[str, Any]
+
+
+def append(transaction: Transaction, event: str, subject: str, actor: str, details: Mapping[str, Any]) -> int:
+    """Write one row in the transaction of the change it tells of, and return its number."""
+    return append_all(transaction, [Event(event, subject, actor, details)])
+
+
+def append_all(transaction: Transaction, events: Sequence[Event]) -> int:
+    """Write rows in the transaction of the changes they tell of, and return the number of the last."""
     connection = transaction.connection
     head = connection.execute(select(tables.ledger_head)).one()
-    number: int = head.row_count + 1
-    canonical_details = canonical_json(details).decode()
-    row_hash = _hash(number, transaction.now, event, subject, actor, canonical_details, head.hash)
-    connection.execute(
-        insert(tables.ledger).values(
-            number=number,
-            at=transaction.now,
-            event=event,
-            subject=subject,
-            actor=actor,
-            details=canonical_details,
-            previous_hash=head.hash,
-            hash=row_hash,
-        )
-    )
-    connection.execute(update(tables.ledger_head).values(row_count=number, hash=row_hash))
+    number: int = head.row_count
+    last_hash: str = head.hash
+    rows = []
+    for each in events:
+        number += 1
+        row: JsonObject = {
+            "number": number,
+            "at": transaction.now,
+            "event": each.event,
+            "subject": each.subject,
+            "actor": each.actor,
+            "details": canonical_json(each.details).decode(),
+            "previous_hash": last_hash,
+        }
+        last_hash = _hash(**row)
+        rows.append({**row, "hash": last_hash})
+    if rows:
+        connection.execute(insert(tables.ledger), rows)
+        connection.execute(update(tables.ledger_head).values(row_count=number, hash=last_hash))
     return number
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from itertools import product
 
 from sqlalchemy import Connection, delete, insert, literal_column, select, union_all, update
 
@@ -30,25 +31,29 @@ def pick(
     return connection.execute(select(both.c.runtime).order_by(both.c.rank).limit(1)).scalar_one_or_none()
 
 
-def rewrite(connection: Connection, name: str, spec: RuntimeSpec) -> None:
-    """Lay out a runtime's tags anew."""
-    withdraw(connection, name)
+def lay_out(connection: Connection, specs: Iterable[RuntimeSpec]) -> None:
+    """Lay out the tags of runtimes that are new, healthy and empty."""
     rows = [
         {
-            "runtime": name,
+            "runtime": spec.runtime,
             "stage": stage,
             "service": service,
             "mode": mode,
             "kind": spec.kind,
-            "free": False,
+            "free": True,
             "load": 0.0,
         }
-        for stage in sorted(set(spec.stages))
-        for service in sorted(set(spec.services))
-        for mode in sorted(set(spec.modes))
+        for spec in specs
+        for stage, service, mode in product(spec.stages, spec.services, spec.modes)
     ]
     connection.execute(insert(tables.runtime_offers), rows)
-    refresh(connection, name)
+
+
+def rewrite(connection: Connection, spec: RuntimeSpec) -> None:
+    """Lay out a runtime's tags anew, after they have changed."""
+    withdraw(connection, spec.runtime)
+    lay_out(connection, [spec])
+    refresh(connection, spec.runtime)
 
 
 def refresh(connection: Connection, name: str) -> None:

@@ -46,8 +46,8 @@ def _protect_on_sqlite() -> None:
     )
     op.execute(
         "CREATE TRIGGER ledger_head_only_forward BEFORE UPDATE ON ledger_head "
-        "WHEN NEW.row_count <> OLD.row_count + 1 "
-        "BEGIN SELECT RAISE(ABORT, 'the head of the ledger moves forward by one'); END"
+        "WHEN NEW.row_count <= OLD.row_count "
+        "BEGIN SELECT RAISE(ABORT, 'the head of the ledger only moves forward'); END"
     )
     op.execute(
         "CREATE TRIGGER ledger_head_refuse_replace BEFORE INSERT ON ledger_head "
@@ -62,8 +62,8 @@ def _protect_on_postgresql() -> None:
     )
     op.execute(
         "CREATE FUNCTION airlock_head_only_forward() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN IF NEW.row_count <> OLD.row_count + 1 THEN "
-        "RAISE EXCEPTION 'the head of the ledger moves forward by one'; END IF; RETURN NEW; END $$"
+        "$$ BEGIN IF NEW.row_count <= OLD.row_count THEN "
+        "RAISE EXCEPTION 'the head of the ledger only moves forward'; END IF; RETURN NEW; END $$"
     )
     for table in APPEND_ONLY:
         op.execute(
