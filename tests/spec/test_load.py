@@ -162,6 +162,16 @@ def test_a_reference_to_something_broken_is_no_second_mistake(tmp_path: Path) ->
     ]
 
 
+def test_a_wrong_file_name_hides_no_other_mistake(tmp_path: Path) -> None:
+    service = "service: b\nlifecycle: nowhere\nowner: me\n"
+    write_good(tmp_path, **{"services/a.yaml": service})
+
+    assert problems(tmp_path) == [
+        "services/a.yaml:1: the service 'b' is in a file called a.yaml",
+        "services/a.yaml:2: there is no life cycle 'nowhere'",
+    ]
+
+
 class TestReadingForDags:
     """DAG files read one service at a time, so that one mistake does not take another's DAG away."""
 

@@ -192,8 +192,9 @@ class _Reading:
         return found
 
     def file(self, file: Path, kind: _Kind[S]) -> list[Declared[S]]:
-        """What one file says; nothing of it where it is wrong."""
+        """What one file says, as far as it can be understood."""
         documents, problems = read_documents(file)
+        wrong_form = bool(problems)
         said = [document for document in documents if document.value is not None]
         if file.suffix != ".yaml":
             message = f"the file ends with {file.suffix or 'nothing'}"
@@ -212,10 +213,11 @@ class _Reading:
                 found.append(Declared(kind.model.model_validate(document.value), document))
             except pydantic.ValidationError as error:
                 problems += [document.problem(mistake) for mistake in mistakes(error, kind.model)]
-        if problems:
-            self.broken |= {(kind.kind, file.stem), *((kind.kind, str(_name(d, kind))) for d in said)}
+                self.broken.add((kind.kind, str(_name(document, kind))))
         self.problems += problems
-        return [] if problems else found
+        if problems:
+            self.broken.add((kind.kind, file.stem))
+        return [] if wrong_form else found
 
     def _check_name(self, document: Document, kind: _Kind[S]) -> list[Problem]:
         """That the name is not taken and, where it must, agrees with the file's."""
