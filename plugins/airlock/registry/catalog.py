@@ -47,10 +47,7 @@ class Catalog:
         with self._database.write() as transaction:
             plan = _plan(transaction.connection, include)
             changes = [change for change in plan if change.action != "same"]
-            new_runtimes = [
-                change for change in changes if (change.kind, change.action) == ("runtime", "add")
-            ]
-            _add_runtimes(transaction.connection, new_runtimes, specs)
+            _add_runtimes(transaction.connection, changes, specs)
             for change in changes:
                 if change.kind != "runtime":
                     _apply_specification(transaction, change, by)

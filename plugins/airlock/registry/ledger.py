@@ -76,9 +76,11 @@ class Ledger:
 
     Each row carries the hash of its own content and of the row before it; a second table, the *head*,
     anchors how many rows there are and the hash of the last, so that rows cut off the end are missed too.
-    Triggers refuse to change or delete rows. Somebody who may drop the triggers (a database administrator)
-    and who then rewrites every row from some point on, together with the head, makes a chain that is whole
-    again: no database can prove otherwise by itself. Against that, export the head now and then to
+    Triggers refuse to change or delete rows.
+
+    Somebody who may drop the triggers (a database administrator, or Airlock's own role where it owns the
+    tables) and who then rewrites every row from some point on, together with the head, makes a chain that
+    is whole again: no database can prove otherwise by itself. Against that, export the head now and then to
     where that person cannot write, and give it to :meth:`verify` as ``expected_head``.
     """
 
