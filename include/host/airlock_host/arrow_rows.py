@@ -92,7 +92,20 @@ def read_batch(batch: pa.RecordBatch, schema: Schema) -> tuple[Columns, list[Pro
 
     rows = Columns(schema, batch.num_rows, column)
     found = problems(rows)
-    return rows, sorted(nulls + found, key=lambda problem: problem.record) if nulls else found
+    return rows, merged(nulls, found)
+
+
+def merged(nulls: list[Problem], broken: list[Problem]) -> list[Problem]:
+    """All problems by record.
+
+    :param nulls: those of values that were not there or could not be read; something is in their place.
+    :param broken: those found among all values; what it says of such a value is left out.
+    """
+    if not nulls:
+        return broken
+    told = {(problem.record, problem.field) for problem in nulls}
+    others = [problem for problem in broken if (problem.record, problem.field) not in told]
+    return sorted(nulls + others, key=lambda problem: problem.record)
 
 
 def good_rows(count: int, found: list[Problem]) -> Mask:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NoReturn
 
 from airlock_host import __version__
 from airlock_host.exceptions import HostError, InputUnusable
+from airlock_host.processors import limit_threads, processors
 
 # Exit codes.
 BROKEN = 1
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> int:
     # Requests are small: a team of threads for each would cost more than it saves.
-    _threads_of_libraries(1)
+    limit_threads(1)
     from airlock_host.serving.server import ServeOptions, serve
 
     serve(
@@ -96,8 +96,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _batch(options: argparse.Namespace) -> int:
+    from airlock_host.jobs import read_job, run_job
+
+    processes = read_job(options.job).get("processes")
+    limit_threads(processes if isinstance(processes, int) else processors())
     from airlock_host.batch.run import run
-    from airlock_host.jobs import run_job
 
     return run_job(options.job, run)
 
@@ -107,9 +110,3 @@ def _check(options: argparse.Namespace) -> int:
     from airlock_host.measure import run
 
     return run_job(options.job, run)
-
-
-def _threads_of_libraries(count: int) -> None:
-    """Limit the threads of OpenMP and BLAS where the environment does not; before numpy is imported."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, str(count))

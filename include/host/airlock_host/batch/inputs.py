@@ -43,6 +43,11 @@ class Part:
         """The name of its output file."""
         return f"part-{self.number:05}.parquet"
 
+    @property
+    def rejects_name(self) -> str:
+        """The name of the file with its rejected records."""
+        return f"part-{self.number:05}.rejects.jsonl"
+
 
 @dataclass(frozen=True)
 class Plan:

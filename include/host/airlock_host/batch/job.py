@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from airlock_host.exceptions import InputUnusable
+from airlock_host.processors import processors
 
 _KEYS = frozenset(
     {
@@ -85,7 +85,7 @@ class BatchJob:
             columns = tuple(columns)
         elif columns not in ("all", "outputs"):
             raise InputUnusable("'columns' must be 'all', 'outputs' or a list of names", field="columns")
-        provenance = job.get("provenance") or {}
+        provenance = job.get("provenance", {})
         if not isinstance(provenance, dict):
             raise InputUnusable("'provenance' must be an object", field="provenance")
         return cls(
@@ -105,8 +105,3 @@ def _positive(job: Mapping[str, Any], key: str) -> int | None:
     if value is not None and (type(value) is not int or value < 1):
         raise InputUnusable(f"{key!r} must be a whole number of at least 1", field=key)
     return value
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

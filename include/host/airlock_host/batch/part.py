@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airlock_host.arrow_rows import arrow_fields, good_rows, read_batch, write_arrays
+from airlock_host.arrow_rows import arrow_fields, good_rows, merged, read_batch, write_arrays
 from airlock_host.batch.csv_rows import read_csv
 from airlock_host.batch.inputs import Part
 from airlock_host.exceptions import InputUnusable, ModelFailed, Problem
@@ -90,23 +90,22 @@ def score_part(
     layout: Layout,
     *,
     batch_rows: int | None,
-    output: Path,
-    rejects: Path,
+    folder: Path,
     progress: Callable[[int], None],
 ) -> Scored:
-    """Score a part into the files ``output`` and ``rejects``.
+    """Score a part into its two files in ``folder``.
 
     :param progress: called with the number of rows read, after each batch.
     :raises InputUnusable: the input cannot be read to its end.
     :raises ModelFailed: the model failed; the message names the rows.
     """
-    schema = model.snapshot.inputs
+    schema, output = model.snapshot.inputs, folder / part.name
     first_row, rows_out = part.first_row, 0
-    with _Writer(output, layout.schema) as writer, rejects.open("wb") as rejected:
+    with _Writer(output, layout.schema) as writer, (folder / part.rejects_name).open("wb") as rejected:
         for piece in _pieces(part, model, layout, batch_rows):
             kept = piece.rows
             columns, found = read_batch(kept, schema)
-            found = _merged(piece.problems, found)
+            found = merged(piece.problems, found)
             if found:
                 _write_rejects(rejected, part.path, piece.original, found, first_row)
                 good = good_rows(kept.num_rows, found)
@@ -171,15 +170,6 @@ def _pieces(part: Part, model: Model, layout: Layout, batch_rows: int | None) ->
                     yield _Piece(batch, batch, [])
     except (OSError, pa.ArrowException) as error:
         raise InputUnusable(f"{part.path} cannot be read to its end: {error}", field="input") from None
-
-
-def _merged(unreadable: list[Problem], broken: list[Problem]) -> list[Problem]:
-    """All problems by record; a cell that could not be read is null, and is not told of once more as null."""
-    if not unreadable:
-        return broken
-    told = {(problem.record, problem.field) for problem in unreadable}
-    others = [problem for problem in broken if (problem.record, problem.field) not in told]
-    return sorted(unreadable + others, key=lambda problem: problem.record)
 
 
 def _write_rejects(

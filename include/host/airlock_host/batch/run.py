@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 
 from airlock_host.batch.inputs import Plan, find_files, plan
 from airlock_host.batch.job import BatchJob
-from airlock_host.batch.part import METADATA_KEY, WRITING, Layout, Scored, file_sha256, layout
+from airlock_host.batch.part import METADATA_KEY, WRITING, Layout, Scored, file_sha256, layout, score_part
 from airlock_host.batch.workers import score_parts
 from airlock_host.exceptions import InputUnusable
 from airlock_host.jobs import write_json
+from airlock_host.models import load
 from airlock_host.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
     output_layout = layout(planned.columns, job.columns, snapshot.outputs, dict(job.provenance))
     processes = _processes(job, planned)
     log.info(
-        "scoring %s rows in %s parts with %s, in %s processes",
+        "scoring %s rows in %s parts with %s, %s at the same time",
         "an unknown number of" if planned.rows is None else f"{planned.rows:,}",
         len(planned.parts),
         snapshot.model,
@@ -61,14 +62,24 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
     shutil.rmtree(hidden, ignore_errors=True)
     hidden.mkdir(parents=True)
     try:
-        scored = score_parts(
-            job_file,
-            planned.parts,
-            planned.columns,
-            hidden,
-            processes=processes,
-            progress=_Progress(planned.rows),
-        )
+        progress = _Progress(planned.rows)
+        if processes > 1:
+            scored = score_parts(
+                job_file, planned.parts, planned.columns, hidden, processes=processes, progress=progress
+            )
+        else:
+            model = load(snapshot)
+            scored = [
+                score_part(
+                    part,
+                    model,
+                    output_layout,
+                    batch_rows=job.batch_rows,
+                    folder=hidden,
+                    progress=progress,
+                )
+                for part in planned.parts
+            ]
         rejects = _put_rejects(job, planned, hidden)
         files = (
             _put_file(job, planned, scored, hidden, output_layout)
@@ -146,7 +157,7 @@ def _put_rejects(job: BatchJob, planned: Plan, hidden: Path) -> dict[str, Any] |
     joined = hidden / "rejects.jsonl"
     with joined.open("wb") as target:
         for part in planned.parts:
-            with (hidden / f"{part.name}.rejects.jsonl").open("rb") as source:
+            with (hidden / part.rejects_name).open("rb") as source:
                 shutil.copyfileobj(source, target)
     if joined.stat().st_size == 0:
         job.rejects.unlink(missing_ok=True)

@@ -19,9 +19,9 @@ from typing import Any, TextIO
 
 from airlock_host.batch.inputs import Part
 from airlock_host.batch.job import BatchJob
-from airlock_host.batch.part import Layout, Scored, layout, score_part
+from airlock_host.batch.part import layout, score_part
 from airlock_host.exceptions import HostError, InputUnusable
-from airlock_host.models import Model, load
+from airlock_host.models import load
 from airlock_host.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -52,27 +52,21 @@ def _work(lines: SimpleQueue[str], answers: TextIO) -> None:
     snapshot = Snapshot.open(job.model)
     columns = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(start["columns"])))
     output_layout = layout(columns, job.columns, snapshot.outputs, dict(job.provenance))
+    folder = Path(start["folder"])
     model = load(snapshot)
     _tell(answers, {"ready": True})
     while True:
         part = json.loads(lines.get())
         part["row_groups"] = None if part["row_groups"] is None else tuple(part["row_groups"])
-        scored = _score(Part(**part), model, output_layout, job, Path(start["folder"]), answers)
+        scored = score_part(
+            Part(**part),
+            model,
+            output_layout,
+            batch_rows=job.batch_rows,
+            folder=folder,
+            progress=lambda rows: _tell(answers, {"rows": rows}),
+        )
         _tell(answers, {"scored": vars(scored)})
-
-
-def _score(
-    part: Part, model: Model, output_layout: Layout, job: BatchJob, folder: Path, answers: TextIO
-) -> Scored:
-    return score_part(
-        part,
-        model,
-        output_layout,
-        batch_rows=job.batch_rows,
-        output=folder / part.name,
-        rejects=folder / f"{part.name}.rejects.jsonl",
-        progress=lambda rows: _tell(answers, {"rows": rows}),
-    )
 
 
 def _private_output() -> TextIO:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,9 +18,9 @@ import pyarrow as pa
 
 from airlock_host import exceptions
 from airlock_host.batch.inputs import Part
-from airlock_host.batch.job import processors
 from airlock_host.batch.part import Scored
 from airlock_host.exceptions import HostError, InputUnusable, WorkerDied
+from airlock_host.processors import share_threads
 
 Progress = Callable[[int], None]
 
@@ -60,10 +59,7 @@ def score_parts(
 
 @contextmanager
 def _started(count: int) -> Iterator[list[subprocess.Popen[str]]]:
-    environment = dict(os.environ)
-    threads = str(max(1, processors() // count))
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment.setdefault(name, threads)
+    environment = share_threads(count)
     workers: list[subprocess.Popen[str]] = []
     try:
         for _ in range(count):
