@@ -55,7 +55,7 @@ class Story:
         lifecycle = the_lifecycle()
         return self.registry.passages.begin(
             service=run["service"],
-            snapshot_digest=self.registry.snapshots.get(run["snapshot"]).digest,
+            snapshot_digest=self.registry.snapshots.get(run["snapshot_name"]).digest,
             lifecycle_digest=lifecycle.digest,
             lifecycle=lifecycle.model_dump(mode="json"),
             run_id=run["run_id"],

@@ -41,7 +41,7 @@ def gates(
         [
             [
                 each["passage_id"],
-                each["snapshot"],
+                each["snapshot_name"],
                 each["service"],
                 each["stage"],
                 each["requested_by"],
@@ -99,7 +99,7 @@ def _find(api: Api, what: str, stage: str | None, service: str | None) -> tuple[
     waiting = [
         each
         for each in api.get("gates")
-        if what in (each["passage_id"], each["snapshot"])
+        if what in (each["passage_id"], each["snapshot_name"])
         and stage in (None, each["stage"])
         and service in (None, each["service"])
     ]

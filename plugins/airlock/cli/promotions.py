@@ -58,7 +58,7 @@ def promote(
     if view is not None and view["passage"]["outcome"] != "completed":
         passage = view["passage"]
         raise PassageEnded(
-            f"{passage['snapshot']} goes no further, {passage['outcome']}: {passage['reason']}"
+            f"{passage['snapshot_name']} goes no further, {passage['outcome']}: {passage['reason']}"
         )
 
 
@@ -100,7 +100,7 @@ def where(
 
 def _remark(run: dict[str, Any], *, started: bool) -> None:
     if not started:
-        say(f"{run['snapshot']} is under way already: run {run['run_id']}.")
+        say(f"{run['snapshot_name']} is under way already: run {run['run_id']}.")
     if run["paused"]:
         err().print(
             f"The DAG {run['service']} is paused: unpause it in Airflow, or nothing begins.", style="yellow"
@@ -167,7 +167,7 @@ def _drawn(view: dict[str, Any]) -> Table:
     drawn = Table(
         box=None,
         pad_edge=False,
-        title=f"{passage['snapshot']} for {passage['service']}",
+        title=f"{passage['snapshot_name']} for {passage['service']}",
         title_justify="left",
     )
     for column in ("", "STAGE", "CHECKS", "RUNTIME", "DECIDED BY"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +21,16 @@ def write(
     as_json: AsJson = False,
 ) -> None:
     """Write one JSON Schema for each kind of file; those that are as they should be are left alone."""
-    from airlock.spec.json_schema import write_schemas
+    from airlock.spec.json_schema import schemas
 
-    written = [str(path) for path in write_schemas(folder)]
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for kind, schema in schemas().items():
+        path = folder / f"{kind}.json"
+        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            written.append(str(path))
     if as_json:
         print_json(written)
     else:

@@ -49,7 +49,7 @@ __all__ = [
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
-AWAITING_INPUT = "awaiting_input"
+AWAITING_INPUT, RUNNING = "awaiting_input", "running"
 
 
 def use_airflows_auth_manager(app: FastAPI) -> None:

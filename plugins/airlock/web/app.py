@@ -78,6 +78,6 @@ async def _migrated(app: FastAPI) -> AsyncIterator[None]:
     """
     try:
         await anyio.to_thread.run_sync(open_registry().migrate)
-    except AirlockError as error:
+    except (AirlockError, OSError) as error:
         log.error("Airlock's registry is not ready: %s", error)
     yield

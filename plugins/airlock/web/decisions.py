@@ -64,8 +64,13 @@ class GateView:
 
     passage_id: str
     service: str
-    snapshot: str
+    snapshot_name: str
     stage: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    evidence_digest: str
+    policy_digest: str
     requested_by: str
     opened_at: datetime
     expires_at: datetime | None
@@ -133,8 +138,13 @@ def _view(registry: Registry, gate: GateRecord, user: str) -> GateView:
     return GateView(
         passage_id=passage.id,
         service=passage.service,
-        snapshot=passage.snapshot_name,
+        snapshot_name=passage.snapshot_name,
         stage=gate.stage,
+        dag_id=gate.dag_id,
+        run_id=gate.run_id,
+        task_id=gate.task_id,
+        evidence_digest=gate.evidence_digest,
+        policy_digest=gate.policy_digest,
         requested_by=passage.requested_by,
         opened_at=gate.opened_at,
         expires_at=gate.expires_at,

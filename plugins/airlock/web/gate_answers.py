@@ -22,6 +22,7 @@ from airlock.orchestration.gate import VERDICTS
 from airlock.registry.records import GateRecord, Verdict
 from airlock.web.airflow_private import (
     AWAITING_INPUT,
+    RUNNING,
     Answered,
     BaseUser,
     answer_request,
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 SETTLING_SECONDS = 3.0
 """How long a gate must have been parked before it is answered: no try failed in 36 after 1 s or more."""
 
-LOOK_EVERY_SECONDS = 0.25
+PATIENCE_SECONDS = 30.0
+LOOK_EVERY_SECONDS = 0.5
 
 OPTIONS: dict[str, str] = {verdict: option for option, verdict in VERDICTS.items()}
 
@@ -42,28 +44,31 @@ async def settled(gate: GateRecord, *, patience: float) -> bool:
     """Wait until a gate is parked and the scheduler has booked that.
 
     :param patience: seconds to wait at most.
-    :returns: whether it is; ``False`` also at once for a task that is over or gone.
+    :returns: whether it is. ``False`` at once where the gate needs no waking: its task is about to run, and
+        reads the registry then, or it is over.
     """
     deadline = time.monotonic() + patience
     while True:
         task = await anyio.to_thread.run_sync(task_state, gate.dag_id, gate.run_id, gate.task_id)
-        if task is None or task.state in (None, "success", "failed", "skipped", "removed", "upstream_failed"):
+        if task is None or task.state not in (AWAITING_INPUT, RUNNING):
             return False
         wait = LOOK_EVERY_SECONDS
         if task.state == AWAITING_INPUT:
-            parked = SETTLING_SECONDS if task.since is None else _seconds_since(task.since)
-            if parked >= SETTLING_SECONDS:
+            wait = SETTLING_SECONDS - (SETTLING_SECONDS if task.since is None else _seconds_since(task.since))
+            if wait <= 0:
                 return True
-            wait = min(SETTLING_SECONDS - parked, SETTLING_SECONDS)
         if time.monotonic() + wait > deadline:
             return False
         await anyio.sleep(wait)
 
 
-async def wake(gate: GateRecord, user: BaseUser, verdict: Verdict, *, patience: float = 60.0) -> None:
+async def wake(
+    gate: GateRecord, user: BaseUser, verdict: Verdict, *, patience: float = PATIENCE_SECONDS
+) -> None:
     """Answer Airflow's request of a gate, when it is settled; runs after the response has been sent.
 
-    "Already answered" and "not asked" need nothing more: the gate is about to read the registry anyway.
+    "Already answered" and "not asked" need nothing more: the gate looks at the registry once more after it
+    has asked and before it parks, so it has yet to look, or is about to be woken by the answer that is there.
     """
     with anyio.move_on_after(patience):
         while await settled(gate, patience=patience):

@@ -16,7 +16,6 @@ from airlock.registry.records import (
     DeploymentRecord,
     GateRecord,
     PassageRecord,
-    WhereRow,
 )
 from airlock.web.airflow_private import DagAccessEntity, requires_access_dag
 from airlock.web.guards import PassageToRead, RegistryDep
@@ -33,8 +32,8 @@ class PassageSummary:
 
     id: str
     service: str
-    snapshot: str
-    digest: str
+    snapshot_name: str
+    snapshot_digest: str
     run_id: str
     url: str
     requested_by: str
@@ -96,6 +95,24 @@ class PassageView:
     stages: list[StageView]
 
 
+@dataclass(frozen=True)
+class WhereView:
+    """Where a service runs, or ran: see :class:`airlock.registry.records.WhereRow`."""
+
+    stage: str
+    mode: str
+    runtime: str | None
+    snapshot_name: str
+    digest: str
+    deployment_id: str | None
+    state: str
+    current: bool
+    since: datetime
+    approved_by: list[str]
+    endpoints: tuple[dict[str, Any], ...]
+    passage_id: str | None
+
+
 @router.get(
     "/services/{dag_id}/passages",
     dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))],
@@ -123,9 +140,9 @@ def where(
     dag_id: str,
     registry: RegistryDep,
     at: Annotated[datetime | None, Query(description="A moment in the past, with its time zone.")] = None,
-) -> list[WhereRow]:
+) -> list[WhereView]:
     """Where the service runs, or ran: stage, mode, runtime, version, who approved."""
-    return registry.history.where(dag_id, at)
+    return [WhereView(**vars(row)) for row in registry.history.where(dag_id, at)]
 
 
 def summary(passage: PassageRecord) -> PassageSummary:
@@ -133,8 +150,8 @@ def summary(passage: PassageRecord) -> PassageSummary:
     return PassageSummary(
         id=passage.id,
         service=passage.service,
-        snapshot=passage.snapshot_name,
-        digest=passage.snapshot_digest,
+        snapshot_name=passage.snapshot_name,
+        snapshot_digest=passage.snapshot_digest,
         run_id=passage.run_id,
         url=run_url(passage.service, passage.run_id),
         requested_by=passage.requested_by,

@@ -47,7 +47,7 @@ class RunView:
     service: str
     run_id: str
     state: str | None
-    snapshot: str | None
+    snapshot_name: str | None
     passage_id: str | None
     url: str
     paused: bool
@@ -105,13 +105,14 @@ def _run_under_way(registry: Registry, service: str, snapshot: SnapshotRecord) -
 
 
 def _free_run_id(registry: Registry, service: str, snapshot: SnapshotRecord) -> str:
-    """``model@3``, or ``model@3+1`` and so on after earlier passages, which keep their names.
+    """``model:3``, or ``model:3+1`` and so on after earlier passages, which keep their names.
 
+    (Not ``model@3``: by default Airflow takes no ``@`` in the id of a run.)
     Two requests at the same moment get the same answer, and Airflow lets only one run have it. A run that
     has not registered its passage yet is found here, and counts as this one.
     """
     for attempt in count():
-        run_id = snapshot.name if attempt == 0 else f"{snapshot.name}+{attempt}"
+        run_id = f"{snapshot.model}:{snapshot.version}" + (f"+{attempt}" if attempt else "")
         state = run_state(service, run_id)
         if state in UNDER_WAY or (state is None and registry.passages.by_run(service, run_id) is None):
             return run_id
@@ -125,7 +126,7 @@ def _view(registry: Registry, service: str, run_id: str, snapshot: str | None = 
         service=service,
         run_id=run_id,
         state=run_state(service, run_id),
-        snapshot=passage.snapshot_name if passage else snapshot,
+        snapshot_name=passage.snapshot_name if passage else snapshot,
         passage_id=passage.id if passage else None,
         url=run_url(service, run_id),
         paused=dag is not None and dag.paused,

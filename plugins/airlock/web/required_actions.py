@@ -6,8 +6,9 @@ decision into the registry **before** Airflow sees the answer:
 - a decision that does not count is refused at once, with the reason, and Airflow's request stays open;
 - a registry that cannot be written refuses the answer (503): Airflow never holds an answer that the ledger
   does not have;
-- an answer that Airflow then does not take, because another person's is being worked on or its database is
-  busy, has been given nevertheless. It is acknowledged, and the gate is woken for it.
+- an answer that Airflow then does not take, because another person's is being worked on (409) or its
+  database is busy (5xx), has been given nevertheless. It is acknowledged; the gate reads the registry anyway
+  as it works on the other answer, and is woken in the other case.
 
 The gate records the answer once more as it resumes, which finds the row that is here already.
 """
@@ -84,7 +85,7 @@ class RequiredActions:
                 await self._app(scope, receive, send)
                 return
             log.exception("The registry cannot be read; an answer to %s was refused.", scope["path"])
-            await _UNRECORDED(scope, receive, send)
+            await _unrecorded()(scope, receive, send)
             return
         if gate is None:
             await self._app(scope, receive, send)
@@ -108,30 +109,38 @@ class RequiredActions:
             return
         except (AirlockError, SQLAlchemyError):
             log.exception("The registry cannot be written; an answer to %s was refused.", scope["path"])
-            await _UNRECORDED(scope, receive, send)
+            await _unrecorded()(scope, receive, send)
             return
         if not decision.accepted:
             await _refusal(409, f"This does not count: {decision.reason}")(scope, receive, send)
             return
-        await settled(gate, patience=SETTLING_SECONDS)
-        if not await self._pass_on(answer, scope, _again(body, receive), send):
+        await settled(gate, patience=2 * SETTLING_SECONDS)
+        status_code = await self._pass_on(answer, scope, _again(body, receive), send)
+        if status_code >= 500:
             await wake(gate, answer.user, answer.verdict)
 
-    async def _pass_on(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Give the answer to Airflow; where it does not take it, acknowledge in its place, ``False``."""
-        not_taken = False
+    async def _pass_on(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> int:
+        """Give the answer to Airflow; where it does not take it, acknowledge in its place.
 
-        async def acknowledge(message: Message) -> None:
-            nonlocal not_taken
+        :returns: Airflow's status code.
+        """
+        status_code = 200
+
+        async def unless_not_taken(message: Message) -> None:
+            nonlocal status_code
             if message["type"] == "http.response.start":
-                not_taken = message["status"] == 409 or message["status"] >= 500
-            if not not_taken:
+                status_code = message["status"]
+            if not _not_taken(status_code):
                 await send(message)
 
-        await self._app(scope, receive, acknowledge)
-        if not_taken:
+        await self._app(scope, receive, unless_not_taken)
+        if _not_taken(status_code):
             await _acknowledgement(answer)(scope, receive, send)
-        return not not_taken
+        return status_code
+
+
+def _not_taken(status_code: int) -> bool:
+    return status_code == 409 or status_code >= 500
 
 
 def _open_gate(dag_id: str, run_id: str, task_id: str) -> GateRecord | None:
@@ -209,7 +218,9 @@ def _refusal(status_code: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=status_code)
 
 
-_UNRECORDED = _refusal(
-    503,
-    "Airlock's registry cannot be reached, so this answer was not taken. Please answer again in a moment.",
-)
+def _unrecorded() -> JSONResponse:
+    # Made anew each time: middlewares around this one write their headers into it.
+    return _refusal(
+        503,
+        "Airlock's registry cannot be reached, so this was not taken. Please answer again in a moment.",
+    )

@@ -1,0 +1,147 @@
+"""Applying include/, runtimes, schemas, the ledger, and who somebody is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airlock.registry import Registry
+from airlock.runtimes.base import Health
+from airlock.spec.json_schema import schemas
+
+from tests.web.conftest import AsUser
+from tests.web.project import FILES
+from tests.web.story import API, Story
+
+
+def test_applying_shows_the_difference_and_the_second_time_changes_nothing(as_user: AsUser) -> None:
+    client = as_user("olga")
+
+    planned = client.post(f"{API}/apply", json={"files": FILES, "dry_run": True}).json()
+    assert {(each["kind"], each["name"], each["action"]) for each in planned["changes"]} == {
+        ("lifecycle", "guarded", "add"),
+        ("service", "cc-fraud", "add"),
+        ("service", "tumour-triage", "add"),
+        ("runtime", "local", "add"),
+        ("policy", "LIVE", "add"),
+        ("roles", "roles", "add"),
+    }
+    assert client.get(f"{API}/runtimes").json() == []
+
+    client.post(f"{API}/apply", json={"files": FILES, "dry_run": False})
+    again = client.post(f"{API}/apply", json={"files": FILES, "dry_run": False}).json()
+    assert {each["action"] for each in again["changes"]} == {"same"}
+    assert [each["name"] for each in client.get(f"{API}/runtimes").json()] == ["local"]
+
+
+def test_only_operators_and_administrators_apply(as_user: AsUser) -> None:
+    """Who may say who approves and where models run is not who promotes."""
+    for name, status in {"vera": 403, "dana": 403, "olga": 200, "ada": 200}.items():
+        assert as_user(name).post(f"{API}/apply", json={"files": {}}).status_code == status
+
+
+def test_mistakes_in_the_files_come_back_with_their_places(as_user: AsUser) -> None:
+    files = {**FILES, "services/cc-fraud.yaml": "service: cc-fraud\nlifecylce: guarded\nowner: fraud-team\n"}
+
+    answer = as_user("olga").post(f"{API}/apply", json={"files": files})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "spec_error"
+    places = {(each["file"], each["line"]) for each in answer.json()["problems"]}
+    assert ("services/cc-fraud.yaml", 2) in places
+    assert "/tmp" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.yaml", "/etc/passwd.yaml", "services/../../x.yaml", "dags/evil.py"]
+)
+def test_files_stay_inside_include(path: str, as_user: AsUser) -> None:
+    assert as_user("olga").post(f"{API}/apply", json={"files": {path: "a: 1"}}).status_code == 422
+
+
+def test_a_runtime_is_cordoned_and_uncordoned(as_user: AsUser) -> None:
+    client = as_user("olga")
+    client.post(f"{API}/apply", json={"files": FILES, "dry_run": False})
+
+    cordoned = client.post(f"{API}/runtimes/local/cordon", json={"reason": "new disks"}).json()
+    assert (cordoned["cordoned"], cordoned["cordoned_by"], cordoned["cordon_reason"]) == (
+        True,
+        "olga",
+        "new disks",
+    )
+    assert client.post(f"{API}/runtimes/local/uncordon", json={}).json()["cordoned"] is False
+    assert client.post(f"{API}/runtimes/moon/cordon", json={}).status_code == 404
+
+
+def test_checking_a_runtime_remembers_what_was_found(
+    as_user: AsUser, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def check(self) -> Health:
+            return Health(ok=False, message="the disk is full")
+
+    client = as_user("olga")
+    client.post(f"{API}/apply", json={"files": FILES, "dry_run": False})
+    monkeypatch.setattr("airlock.runtimes.adapter_for", lambda spec, settings: Full())
+
+    found = client.post(f"{API}/runtimes/local/check", json={}).json()
+
+    assert (found["healthy"], found["health_message"]) == (False, "the disk is full")
+    assert registry.catalog.runtime("local").health.ok is False
+
+
+def test_the_ledger_is_shown_and_verified(story: Story, as_user: AsUser) -> None:
+    story.snapshot(by="dana")
+    client = as_user("vera")
+
+    (entry,) = client.get(f"{API}/audit/entries", params={"event": "snapshot."}).json()
+    assert (entry["event"], entry["actor"]) == ("snapshot.created", "dana")
+    verified = client.get(f"{API}/audit/verify").json()
+    assert verified["ok"] is True
+
+    head = {"expected_count": verified["head"]["count"], "expected_hash": verified["head"]["hash"]}
+    assert client.get(f"{API}/audit/verify", params=head).json()["ok"] is True
+    wrong = {**head, "expected_hash": "0" * 64}
+    assert client.get(f"{API}/audit/verify", params=wrong).json()["ok"] is False
+
+
+def test_me_is_the_login_with_its_roles(story: Story, as_user: AsUser) -> None:
+    as_user("olga").post(f"{API}/apply", json={"files": FILES, "dry_run": False})
+
+    people: dict[str, Any] = {
+        name: as_user(name).get(f"{API}/me").json() for name in ("rita", "vera", "olga")
+    }
+
+    assert people["rita"] == {
+        "name": "rita",
+        "roles": ["model-risk"],
+        "may_promote": True,
+        "may_configure": False,
+    }
+    assert (people["vera"]["may_promote"], people["olga"]["may_configure"]) == (False, True)
+
+
+@pytest.mark.parametrize("kind", sorted(schemas()))
+def test_every_kind_of_file_has_a_schema(kind: str, as_user: AsUser) -> None:
+    schema = as_user("vera").get(f"{API}/schemas/{kind}").json()
+
+    assert schema["$schema"].startswith("http://json-schema.org/")
+
+
+def test_the_hosts_requirements_are_told_to_who_packs(as_user: AsUser) -> None:
+    requirements = as_user("dana").get(f"{API}/host-requirements").json()
+
+    assert any(line.startswith("pyarrow") for line in requirements)
+
+
+def test_an_empty_registry_that_has_no_tables_is_a_clear_error(
+    as_user: AsUser, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = as_user("ada")
+    monkeypatch.setenv("AIRFLOW__AIRLOCK__DATABASE_URL", f"sqlite:///{tmp_path}/another.db")
+
+    answer = client.get(f"{API}/snapshots")
+
+    assert answer.status_code == 503
+    assert answer.json()["error"] == "registry_error"
+    assert "airlock db migrate" in answer.json()["mend"]
