@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,37 +65,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+=~-]{0,149}")
 _TRIES = 5
 
 # Airflow's own environment holds passwords and tokens, so a model gets only what is named here.
-_PASSED_ON = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "LD_LIBRARY_PATH",
-        "CUDA_VISIBLE_DEVICES",
-        "NETRC",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "no_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "CC",
-        "CXX",
-        "CFLAGS",
-        "CXXFLAGS",
-        "LDFLAGS",
-    ]
-)
+_PASSED_ON = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC",
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS",
+})  # fmt: skip
 _PASSED_ON_PREFIXES = ("LC_", "NVIDIA_", "UV_", "XDG_")
 
 
@@ -415,8 +392,9 @@ class LocalAdapter:
         """Remove jobs outside of deployments that ended some days ago: nobody comes back for them."""
         oldest = time.time() - DAYS_TO_KEEP_JOBS * 86400
         for folder in self._jobs:
-            if folder.stat().st_mtime < oldest and supervisor_of(folder) is None:
-                self._jobs.remove(folder.name)
+            with suppress(FileNotFoundError):  # another caller was faster
+                if folder.stat().st_mtime < oldest and supervisor_of(folder) is None:
+                    self._jobs.remove(folder.name)
 
     def _jobs_of(self, deployment: str | None) -> Shelf:
         if deployment is None:

@@ -4,8 +4,8 @@
     <workspace>/runtimes/<runtime>/deployments/<name>/  plan.json state.json lock log model/ tmp/ jobs/<name>/
     <workspace>/runtimes/<runtime>/jobs/<name>/         plan.json state.json lock log job.json result.json
 
-The adapter writes ``plan.json`` once, before the folder gets its name. Afterwards only the supervisor, which
-holds ``lock``, writes there.
+The adapter writes ``plan.json`` before the folder gets its name, and again where a failed one is begun anew.
+All else is written by the supervisor, which holds ``lock``, and by its host.
 
 Standard library only: the supervisor runs without Airlock's dependencies. And little of it: every job starts
 a supervisor, so what is imported here costs each of them (named tuples, because dataclasses take 14 ms).

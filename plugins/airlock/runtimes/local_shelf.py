@@ -65,26 +65,28 @@ class Shelf:
 
         :raises AdapterError: a process could not be killed, or the folder not be removed.
         """
-        folder = self.path / name
         try:
-            owner = Plan.read(folder).owner
-            end(owner, self._grace_seconds)
-            ended = self.path / f".old-{_signature()}-{name}"
-            folder.rename(ended)
+            end(Plan.read(self.path / name).owner, self._grace_seconds)
         except FileNotFoundError:
             return
-        end(owner, self._grace_seconds)  # what was started in between
-        self._discard(ended)
+        self._take_away(self.path / name, name)
 
     def clear_leftovers(self) -> None:
         """Finish what callers began that were killed: folders half made or half removed."""
         for folder in [*self.path.glob(".new-*"), *self.path.glob(".old-*")]:
-            _, pid, started, _ = folder.name.split("-", 3)
-            if Identity(int(pid), int(started), boot()).is_running():
-                continue
-            with suppress(FileNotFoundError):  # no plan yet: then nothing was started
-                end(Plan.read(folder).owner, self._grace_seconds)
-            self._discard(folder)
+            _, pid, started, _, name = folder.name.split("-", 4)
+            if not Identity(int(pid), int(started), boot()).is_running():
+                self._take_away(folder, name)
+
+    def _take_away(self, folder: Path, name: str) -> None:
+        mine = self.path / f".old-{_signature()}-{name}"
+        try:
+            folder.rename(mine)
+        except FileNotFoundError:
+            return  # another caller was faster
+        with suppress(FileNotFoundError):  # no plan yet: then nothing was started
+            end(Plan.read(mine).owner, self._grace_seconds)
+        self._discard(mine)
 
     def _discard(self, folder: Path) -> None:
         """Remove a folder from which nothing runs any more."""
@@ -116,6 +118,9 @@ def _signature() -> str:
 def _remove_tree(folder: Path) -> None:
     for path, _, _ in os.walk(folder):
         os.chmod(path, 0o700)  # models may leave folders that refuse to be emptied
-    shutil.rmtree(folder, ignore_errors=True)  # another caller may be removing it as well
-    if folder.exists():
-        raise AdapterError(f"{folder} cannot be removed.", mend="Remove it by hand: nothing runs from it.")
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise AdapterError(
+            f"{folder} cannot be removed: {error.strerror}.", mend="Remove it by hand: nothing runs from it."
+        ) from error
