@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airlock.checks import contract, latency, performance, smoke
+from airlock.checks import contract, latency, performance, performance_steps, smoke
 from airlock.checks.context import CheckContext
 from airlock.checks.result import CheckResult
 from airlock.checks.steps import Measurement, Step
@@ -23,7 +23,7 @@ def plan(check: Check, context: CheckContext) -> list[Step]:
         case Contract():
             return contract.plan(check, context)
         case Performance():
-            return performance.plan(check, context)
+            return performance_steps.plan(check, context)
         case Latency():
             return latency.plan(check, context)
     raise _unknown(check)

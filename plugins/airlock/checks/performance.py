@@ -16,10 +16,8 @@ How it is judged:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from airlock.checks import scoring_steps
-from airlock.checks.context import Champion, CheckContext
+from airlock.checks.context import CheckContext
 from airlock.checks.limits import interval_words, limit_words, margin_words, non_inferior, within
 from airlock.checks.result import (
     CheckResult,
@@ -31,9 +29,8 @@ from airlock.checks.result import (
     worst,
 )
 from airlock.checks.smoke import sentence
-from airlock.checks.steps import Measurement, Step, error_message, failure, has_failed
-from airlock.exceptions import CheckError
-from airlock.spec import METRICS, Delta, Limit, Performance
+from airlock.checks.steps import Measurement, error_message, failure, has_failed
+from airlock.spec import Delta, Limit, Performance
 
 LEAST_OF_A_CLASS = 20
 """With fewer rows of either class its measures are mostly chance."""
@@ -42,142 +39,6 @@ MOST_DUPLICATES = 0.05
 """A larger share of repeated rows makes intervals narrower than they should be, which is warned of."""
 
 _FOR_PROBABILITIES = ("log_loss", "brier")
-
-
-def plan(check: Performance, context: CheckContext) -> list[Step]:
-    """Have the data set scored without its target, by candidate and champion, and measure both.
-
-    :raises CheckError: the data set is not the service's, the output to measure does not exist, or a
-        comparison is asked for a measure that has no interval.
-    """
-    dataset = context.datasets.get(check.dataset)
-    if dataset is None:
-        known = ", ".join(sorted(context.datasets)) or "none"
-        raise CheckError(
-            f"Check {check.name!r} measures on {check.dataset!r}, a data set that the service does not have.",
-            mend=f"Add it under datasets in the service's file; it has: {known}.",
-        )
-    if "max_error" in check.vs_champion:
-        raise CheckError(
-            f"Check {check.name!r} compares max_error, but a maximum has no confidence interval.",
-            mend="Compare rmse, mae or median_absolute_error.",
-        )
-    facts = {"name": check.dataset, "path": dataset.path, "target": dataset.target}
-    task = METRICS[next(iter({**check.metrics, **check.vs_champion}))].task
-    online = context.mode == "online"
-    steps = [] if online else _score_candidate(context, facts)
-    champion = context.champion
-    if champion is not None:
-        steps += _score_champion(context, champion, facts, batch=not online)
-    measure = Step(
-        name="measure",
-        where="checks",
-        command="check",
-        arguments={
-            "kind": "performance",
-            "task": task,
-            "dataset": facts,
-            "threshold": check.threshold,
-            "confidence": check.confidence,
-            "resamples": check.resamples,
-            "candidate": {
-                "snapshot": context.snapshot,
-                "digest": context.digest,
-                **scoring_steps.schemas(context),
-                "column": _column(context.snapshot, context.manifest, check.score),
-                "endpoint": scoring_steps.endpoint(context) if online else None,
-                "rejects": scoring_steps.rejects(context, "score"),
-            },
-            "champion": champion and _champion_job(champion, context, check),
-        },
-        needs=() if online else ("score",),
-        may_use=("champion_score",) if champion is not None else (),
-    )
-    return [*steps, measure]
-
-
-def _score_candidate(context: CheckContext, dataset: Mapping[str, str]) -> list[Step]:
-    return [
-        _features("features", context, dataset, context.manifest),
-        scoring_steps.score(
-            context,
-            name="score",
-            where="candidate",
-            records="features.parquet",
-            needs=("features",),
-            snapshot=context.snapshot,
-            digest=context.digest,
-        ),
-    ]
-
-
-def _score_champion(
-    context: CheckContext, champion: Champion, dataset: Mapping[str, str], *, batch: bool
-) -> list[Step]:
-    """The champion gets the columns of its own schema; in batch the candidate's file, if that is the same."""
-    same = batch and champion.manifest["input_schema"] == context.manifest["input_schema"]
-    features = "features" if same else "champion_features"
-    steps = [] if same else [_features(features, context, dataset, champion.manifest)]
-    return [
-        *steps,
-        scoring_steps.score(
-            context,
-            name="champion_score",
-            where="champion",
-            records=f"{features}.parquet",
-            needs=(features, "score") if batch else (features,),
-            snapshot=champion.name,
-            digest=champion.digest,
-        ),
-    ]
-
-
-def _features(
-    name: str, context: CheckContext, dataset: Mapping[str, str], manifest: Mapping[str, Any]
-) -> Step:
-    return Step(
-        name=name,
-        where="checks",
-        command="check",
-        arguments={
-            "kind": "features",
-            "dataset": dict(dataset),
-            "input": manifest["input_schema"],
-            "output": scoring_steps.path(context, f"{name}.parquet"),
-        },
-    )
-
-
-def _champion_job(champion: Champion, context: CheckContext, check: Performance) -> dict[str, Any]:
-    outputs = {field["name"] for field in champion.manifest["output_schema"]}
-    return {
-        "snapshot": champion.name,
-        "digest": champion.digest,
-        "input": champion.manifest["input_schema"],
-        "output": champion.manifest["output_schema"],
-        "column": _column(champion.name, champion.manifest, check.score if check.score in outputs else None),
-        "rejects": scoring_steps.rejects(context, "champion_score"),
-    }
-
-
-def _column(snapshot: str, manifest: Mapping[str, Any], wanted: str | None) -> str:
-    """The output that is measured: the one that is asked for, or the first number that is no input too.
-
-    :raises CheckError: there is none.
-    """
-    inputs = {field["name"] for field in manifest["input_schema"]}
-    numbers = [field["name"] for field in manifest["output_schema"] if field["type"] in ("number", "integer")]
-    if wanted is None:
-        numbers = [name for name in numbers if name not in inputs]
-    if wanted in numbers:
-        return str(wanted)
-    if wanted is None and numbers:
-        return str(numbers[0])
-    known = ", ".join(field["name"] for field in manifest["output_schema"])
-    raise CheckError(
-        f"{snapshot} has no numeric output {wanted or 'to measure'}; its outputs are {known}.",
-        mend="Name one of them that is a number as the check's score.",
-    )
 
 
 def judge(check: Performance, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
@@ -207,12 +68,13 @@ class _Judgement:
         others = [
             self._value(name, None) for name in self._candidate["values"] if name not in self._check.metrics
         ]
-        metrics = [*limited, *compared, *basis, *others]
+        judged, lacking = limited + compared, basis[0].status == "fail"
+        metrics = [*basis, *judged, *others] if lacking else [*judged, *basis, *others]
         return CheckResult(
             check=self._check.name,
             kind=self._check.kind,
-            status=self._status(metrics, limited + compared),
-            summary=self._summary(metrics, limited + compared),
+            status=self._status(metrics, judged),
+            summary=self._summary(metrics, judged),
             metrics=tuple(metrics),
             dataset=DatasetFacts.model_validate(self._measured["dataset"]),
             figures=tuple(self._measured["figures"]),
@@ -229,7 +91,14 @@ class _Judgement:
 
     def _summary(self, metrics: list[Metric], judged: list[Metric]) -> str:
         status = worst(metric.status for metric in metrics)
-        telling = [metric.message for metric in metrics if metric.status == status and metric.message]
+        unpredicted = bool(self._candidate["problems"])  # which explains every value that is missing
+        telling = list(
+            dict.fromkeys(
+                metric.message
+                for metric in metrics
+                if metric.status == status and metric.message and not (unpredicted and metric.value is None)
+            )
+        )
         if status in ("fail", "inconclusive"):
             return " ".join(telling)
         if all(metric.status == "not_applicable" for metric in judged):
@@ -252,13 +121,13 @@ class _Judgement:
         )
 
     def _enough(self) -> list[Metric]:
-        used, classes = self._measured["rows"]["used"], self._measured["classes"]
-        found = [self._at_least("rows", used, self._check.min_rows, f"{used:,} rows are too few")]
+        rows, classes = self._measured["rows"]["labelled"], self._measured["classes"]
+        found = [self._at_least("rows", rows, self._check.min_rows, f"{rows:,} rows are too few")]
         if classes is not None:
             rarer = "positive" if classes[1] < classes[0] else "negative"
-            words = f"only {min(classes):,} of {used:,} rows are {rarer}"
+            words = f"only {min(classes):,} of {rows:,} rows are {rarer}"
             found.append(self._at_least("rows_of_smaller_class", min(classes), LEAST_OF_A_CLASS, words))
-        elif used and not self._measured["target_varies"]:
+        elif not self._measured["target_varies"]:
             self._too_few = "Every row has the same target: there is nothing to tell apart."
             found.append(Metric(name="target_varies", value=0, status="inconclusive", message=self._too_few))
         return found
@@ -316,7 +185,7 @@ class _Judgement:
         elif status == "pass" and interval is not None and within_is_open(interval, lowest, highest):
             message = f"Within the limit, but the {self._interval(interval)} holds the limit too."
         if status != "info" and self._too_few:
-            status, message = "inconclusive", message if value is None else ""
+            status, message = "inconclusive", self._too_few
         return Metric(
             name=name,
             value=value,
@@ -369,7 +238,7 @@ class _Judgement:
                 f"{name} could not be computed{self._why_missing(name)}, nor compared with the champion.",
             )
         if self._too_few:
-            return "inconclusive", ""
+            return "inconclusive", self._too_few
         rows = self._champion["rows"]
         if rows < self._check.min_rows:
             problems = " ".join(map(sentence, self._champion["problems"]))
@@ -425,7 +294,10 @@ class _Judgement:
         if proof:
             notes.append(f"Each answer belongs to its record: {proof[0]!r} came back as it was sent.")
         else:
-            notes.append("The model gives back no key of its records: that it keeps their order is trusted.")
+            notes.append(
+                "The model gives back no key of its records, so nothing here proves that it keeps their "
+                "order; golden records do, in a contract check."
+            )
         unlabelled = self._measured["dataset"]["rows"] - self._measured["rows"]["labelled"]
         if unlabelled:
             notes.append(f"{unlabelled:,} rows have no target and were left out.")

@@ -14,12 +14,17 @@ from markupsafe import Markup
 from airlock.checks import words
 from airlock.checks.interval_plot import interval_plot
 from airlock.checks.manifest_changes import Change
-from airlock.checks.result import CheckResult, CheckStatus, Figure, Metric
+from airlock.checks.result import CheckResult, CheckStatus, Figure, Metric, MetricStatus
+from airlock.spec import CheckKind
 
 LARGEST = 200_000
 """Bytes: the page must pass mail gateways."""
 
 _WORST_FIRST: tuple[CheckStatus, ...] = ("error", "fail", "inconclusive", "skipped", "warn", "pass")
+ATTENTION: tuple[MetricStatus, ...] = ("fail", "inconclusive", "warn")
+"""An approver must look at numbers with these statuses."""
+
+_MOST_TELLING_FIRST: tuple[CheckKind, ...] = ("performance", "latency", "contract", "smoke")
 
 
 @dataclass(frozen=True)
@@ -142,13 +147,19 @@ def _page(report: StageReport, figures: Sequence[tuple[str, Figure]], *, left_ou
 
 
 def _worst_first(results: Sequence[CheckResult]) -> list[CheckResult]:
-    return sorted(results, key=lambda result: _WORST_FIRST.index(result.status))
+    """By status; of the same status by how much a kind tells, then in the order of the stage."""
+
+    def rank(result: CheckResult) -> tuple[int, int]:
+        telling = [*_MOST_TELLING_FIRST, result.kind].index(result.kind)
+        return _WORST_FIRST.index(result.status), telling
+
+    return sorted(results, key=rank)
 
 
 def _attention(results: Sequence[CheckResult]) -> Iterator[tuple[CheckResult, list[Metric]]]:
-    """Checks that did not simply pass, with the numbers that made it so."""
+    """Checks that did not simply pass, with the numbers that made it so, the worst first."""
     for result in results:
-        metrics = [metric for metric in result.metrics if words.needs_attention(metric)]
+        metrics = [metric for status in ATTENTION for metric in result.metrics if metric.status == status]
         if result.status != "pass" or metrics:
             yield result, metrics
 

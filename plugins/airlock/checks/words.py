@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airlock.checks.result import CheckStatus, Interval, Metric, MetricStatus
+from airlock.checks.result import CheckStatus, Interval, MetricStatus
 
 NOT_AVAILABLE = "none"
 
@@ -158,8 +158,3 @@ def interval(bounds: Interval | None, unit: str = "", *, difference: bool = Fals
     if upper is None:
         return f"{write(lower)} or more"
     return f"{write(lower)} to {write(upper)}"
-
-
-def needs_attention(metric: Metric) -> bool:
-    """Whether an approver must look at this number."""
-    return metric.status in ("fail", "inconclusive", "warn")

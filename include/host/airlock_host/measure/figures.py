@@ -103,7 +103,7 @@ def _calibration(models: Models) -> Figure:
 
     alt = (
         f"Calibration: predicted probability against the share that came true, in {len(predicted)} groups "
-        f"of equal size; the dotted line is perfect. The candidate is off by at most {largest:.3f}."
+        f"of about equal size; the dotted line is perfect. The candidate is off by at most {largest:.3f}."
     )
     return draw("calibration", "Calibration: are the probabilities true?", alt, plot)
 
@@ -202,7 +202,7 @@ def latency(milliseconds: Vector, percentiles: Mapping[str, Mapping[str, Any]]) 
         axes.set(xlabel="time to answer, ms (logarithmic)", ylabel="requests")
         axes.xaxis.set_major_formatter(_plain_number)
         axes.xaxis.set_minor_formatter(_plain_number)
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(labels))
 
     alt = (
         f"Distribution of the time to answer of {len(milliseconds):,} requests: {', '.join(labels.values())}."
@@ -216,10 +216,11 @@ def _plain_number(value: float, _position: float) -> str:
 
 
 def _thin(x: Vector, y: Vector) -> Curve:
-    """A curve with few points; its ends stay."""
+    """A curve with few points, evenly along its length; its ends stay."""
     if len(x) <= _CURVE_POINTS:
         return x, y
-    kept = np.unique(np.linspace(0, len(x) - 1, _CURVE_POINTS).astype(np.intp))
+    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], _CURVE_POINTS)))
     return x[kept], y[kept]
 
 

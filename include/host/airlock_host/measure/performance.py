@@ -42,7 +42,7 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
         )
     labelled = np.isfinite(target)
     comparison = _Comparison(job, task, dataset.digest, target, labelled, candidate, champion)
-    used = target[comparison.rows]
+    used, known = target[comparison.rows], target[labelled]
     measured = {
         "task": job["task"],
         "dataset": dataset.facts,
@@ -52,10 +52,10 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
             "refused": candidate.predictions.rejected,
             "duplicates": dataset.duplicates(),
         },
-        "classes": [int((used == 0).sum()), int((used == 1).sum())]
+        "classes": [int((known == 0).sum()), int((known == 1).sum())]
         if isinstance(task, Classification)
         else None,
-        "target_varies": bool(len(used) > 0 and used.min() < used.max()),
+        "target_varies": bool(len(known) > 0 and known.min() < known.max()),
         "order_proven_by": echoed(candidate.features, candidate.outputs),
         **comparison.measured(),
     }
