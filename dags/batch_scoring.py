@@ -1,4 +1,4 @@
-"""Airflow DAGs of scheduled batch scoring: `<service>.score` for each service with a schedule."""
+"""Airflow DAGs of scheduled batch scoring, from include/services."""
 
 from pathlib import Path
 

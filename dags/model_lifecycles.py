@@ -1,4 +1,4 @@
-"""Airflow DAGs of the model life cycles: one for each service in include/services."""
+"""Airflow DAGs of the model life cycles, from include/services."""
 
 from pathlib import Path
 

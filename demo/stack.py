@@ -198,7 +198,7 @@ class AirflowStack:
             timeout=60,
         )
 
-    def wait_until(self, met: Callable[[], Any], otherwise: str, *, seconds: float = 120) -> Any:
+    def wait_until(self, met: Callable[[], Any], otherwise: str, *, seconds: float = 300) -> Any:
         """Wait for a condition; what it returned is returned.
 
         :raises StackError: it was not met in time, or a component ended.

@@ -151,7 +151,7 @@ class Story:
     def watch(self, runs: Mapping[str, str]) -> None:
         """Show the stages of the runs as they pass, until all have ended."""
         client = self.stack.client(REQUESTER)
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         with Live(console=self.console, refresh_per_second=4, transient=True) as live:
             while True:
                 states = {service: _run_state(client, service, run) for service, run in runs.items()}

@@ -81,7 +81,7 @@ class Airflow:
         found = [passage for passage in answer.json() if passage["run_id"] == run_id]
         return found[0] if found else None
 
-    def outcome(self, service: str, run_id: str, *, seconds: float = 120) -> dict[str, Any]:
+    def outcome(self, service: str, run_id: str, *, seconds: float = 300) -> dict[str, Any]:
         """Wait for the passage's end."""
 
         def ended() -> dict[str, Any] | None:
@@ -96,7 +96,7 @@ class Airflow:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["state"])
 
-    def run_end(self, dag_id: str, run_id: str, *, seconds: float = 120) -> str:
+    def run_end(self, dag_id: str, run_id: str, *, seconds: float = 300) -> str:
         """Wait until Airflow has ended a run; returns its state."""
 
         def ended() -> str | None:
@@ -112,7 +112,7 @@ class Airflow:
         )
         return {task["task_id"]: task["state"] for task in answer.json()["task_instances"]}
 
-    def task_state(self, dag_id: str, run_id: str, task_id: str, *states: str, seconds: float = 120) -> str:
+    def task_state(self, dag_id: str, run_id: str, task_id: str, *states: str, seconds: float = 300) -> str:
         """Wait until a task is in one of these states."""
 
         def reached() -> str | None:

@@ -1,0 +1,61 @@
+# Every target sets up what it needs, on a fresh Debian or Ubuntu with Python 3.11 to 3.13, git and make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Without bytecode every start of Airflow takes three times as long; some machines switch it off.
+unexport PYTHONDONTWRITEBYTECODE
+
+PREPARE := scripts/prepare
+AIRLOCK := $(PREPARE) .venv requirements.lock
+MODELS := $(PREPARE) .venv-models include/models/environment/requirements.lock
+HOST := $(PREPARE) .venv-host include/host/requirements-test.lock
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Real models through DEV, SIT, UAT and PROD in real Airflow (DEMO_EXIT=1 ends after the story)
+	@$(AIRLOCK)
+	@$(MODELS)
+	@DEMO_MODELS_PYTHON=$(CURDIR)/.venv-models/bin/python exec .venv/bin/python -m demo
+
+.PHONY: test
+test: ## All tests: host and measurements in their environments, then everything else with real parts
+	@scripts/prepare-test-machine
+	@$(AIRLOCK)
+	@$(MODELS)
+	@$(HOST)
+	@scripts/run-tests
+
+.PHONY: unit
+unit: ## The tests that take seconds
+	@$(AIRLOCK)
+	.venv/bin/pytest -q -m "not airflow and not browser"
+
+.PHONY: lint
+lint: ## ruff, mypy --strict and the layers
+	@$(AIRLOCK)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy plugins/airlock plugins/airlock_plugin.py demo
+	.venv/bin/mypy include/host/airlock_host
+	.venv/bin/lint-imports
+
+.PHONY: bench
+bench: ## Benchmarks, as a table in docs/benchmarks.md
+	@scripts/prepare-test-machine
+	@$(AIRLOCK)
+	@$(MODELS)
+	.venv/bin/python -m benchmarks
+
+.PHONY: lock
+lock: ## Renew requirements.lock from pyproject.toml
+	@$(AIRLOCK)
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --upgrade \
+		--group dev --extra postgres pyproject.toml --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf .venv .venv-host .venv-models .demo data
