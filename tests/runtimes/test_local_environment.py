@@ -198,8 +198,9 @@ def test_the_digest_of_a_package_is_that_of_its_paths_and_bytes(
     for folder in (first, second):
         for name, content in files.items():
             (folder / name).write_bytes(content)
-    (second / "__pycache__").mkdir()
-    (second / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"compiled")
+    for cache in ("__pycache__", ".mypy_cache"):
+        (second / cache).mkdir()
+        (second / cache / "x.cache").write_bytes(b"derived")
     assert source_digest(first) == source_digest(second)
 
     name = change.draw(strategies.sampled_from(sorted(files)))

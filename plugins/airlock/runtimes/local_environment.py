@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from airlock.runtimes.local_folder import EnvironmentPlan
@@ -19,7 +20,7 @@ from airlock.runtimes.local_folder import EnvironmentPlan
 Run = Callable[[Sequence[str]], None]
 """Runs a command to its end; raises :class:`BuildFailed` if it fails."""
 
-_NOT_OF_THE_SOURCE = shutil.ignore_patterns("__pycache__", "*.pyc")
+_NOT_OF_THE_SOURCE = ("__pycache__", ".*")  # what Python, editors and checkers keep beside it
 
 
 class BuildFailed(Exception):
@@ -34,8 +35,10 @@ def source_digest(package: Path) -> str:
     if not package.is_dir():
         raise FileNotFoundError(package)
     whole = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
+    for folder, folders, files in os.walk(package):
+        folders[:] = sorted(name for name in folders if not _is_no_source(name))
+        for name in sorted(name for name in files if not _is_no_source(name)):
+            path = Path(folder, name)
             whole.update(f"{path.relative_to(package).as_posix()}\0{_sha256(path)}\0".encode())
     return f"sha256:{whole.hexdigest()}"
 
@@ -90,7 +93,7 @@ def _fill(plan: EnvironmentPlan, folder: Path, *, run: Run, say: Callable[[str],
     )
     run([plan.uv, "pip", "sync", "--require-hashes", "--compile-bytecode", *own_python, python, str(lock)])
     package = next(folder.glob("lib/python*/site-packages")) / Path(plan.host).name
-    shutil.copytree(plan.host, package, ignore=_NOT_OF_THE_SOURCE)
+    shutil.copytree(plan.host, package, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SOURCE))
     if source_digest(package) != plan.host_digest:
         raise BuildFailed(f"{plan.host} was changed while the environment was being built. Deploy again.")
     run([python, "-I", "-m", "compileall", "-q", str(package)])
@@ -113,6 +116,10 @@ def _only_builder(
                 waiting = True
                 pause(0.05)
         yield
+
+
+def _is_no_source(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in _NOT_OF_THE_SOURCE)
 
 
 def _sha256(path: Path) -> str:
