@@ -9,7 +9,7 @@ from airlock.registry import Registry
 from airlock.runtimes.base import Health
 from airlock.spec.json_schema import schemas
 
-from tests.web.conftest import AsUser
+from tests.web.application import AsUser
 from tests.web.project import FILES
 from tests.web.story import API, Story
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from airlock.registry import Registry
-from airlock.web import gate_answers
+from airlock.web import airflow_private, gate_answers
 
-from tests.web.conftest import AsUser
+from tests.web.application import AsUser
 from tests.web.story import API, Story, answer_of, state_of
 
 
@@ -92,14 +93,14 @@ def test_an_approval_waits_until_the_scheduler_has_booked_the_parking(
     monkeypatch.setattr(gate_answers, "SETTLING_SECONDS", 0.6)
     gate = story.at_the_gate(parked_for=timedelta(0))
     seen: list[float] = []
-    answer = gate_answers.answer_request
+    answer = airflow_private.answer_request
 
-    def answer_and_note(*names: str, **what: object) -> gate_answers.Answered:
-        state = gate_answers.task_state(gate.dag_id, gate.run_id, gate.task_id)
+    def answer_and_note(*names: str, **what: Any) -> airflow_private.Answered:
+        state = airflow_private.task_state(gate.dag_id, gate.run_id, gate.task_id)
         assert state is not None
         assert state.since is not None
         seen.append(gate_answers._seconds_since(state.since))
-        return answer(*names, **what)  # type: ignore[arg-type]
+        return answer(*names, **what)
 
     monkeypatch.setattr(gate_answers, "answer_request", answer_and_note)
 
@@ -119,7 +120,7 @@ def test_an_approval_is_not_given_to_a_question_that_has_changed(
     gate = story.at_the_gate()
     settled = gate_answers.settled
 
-    async def evidence_changes_meanwhile(*what: object, **more: object) -> bool:
+    async def evidence_changes_meanwhile(*what: Any, **more: Any) -> bool:
         registry.gates_open.open(
             passage_id=gate.passage_id,
             stage=gate.stage,
@@ -130,7 +131,7 @@ def test_an_approval_is_not_given_to_a_question_that_has_changed(
             policy_digest=gate.policy_digest,
             expires_at=None,
         )
-        return await settled(*what, **more)  # type: ignore[arg-type]
+        return await settled(*what, **more)
 
     monkeypatch.setattr(gate_answers, "settled", evidence_changes_meanwhile)
 

@@ -22,7 +22,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from tests.web.conftest import AsUser
+from tests.web.application import AsUser
 
 # Every person who is logged in may see these: they hold nothing of any service.
 OF_NO_SERVICE = {"/api/v1/me", "/api/v1/openapi.json", "/api/v1/schemas/{kind}"}

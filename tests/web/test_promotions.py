@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airlock.registry import Registry
 
-from tests.web.conftest import AsUser
+from tests.web.application import AsUser
 from tests.web.story import API, Story
 
 

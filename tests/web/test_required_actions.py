@@ -17,7 +17,7 @@ from airlock.web import gate_answers, required_actions
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from tests.web.conftest import AsUser
+from tests.web.application import AsUser
 from tests.web.story import Story, answer_of, state_of
 
 
@@ -29,9 +29,10 @@ def address(gate: GateRecord) -> str:
 def answer_page(
     client: TestClient, gate: GateRecord, option: str = "Approve", comment: str = ""
 ) -> httpx.Response:
-    return client.patch(
+    answer: httpx.Response = client.patch(
         address(gate), json={"chosen_options": [option], "params_input": {"comment": comment}}
     )
+    return answer
 
 
 def test_an_answer_on_airflows_page_is_in_the_ledger_when_airflow_has_it(
@@ -147,7 +148,7 @@ def test_when_airflows_database_fails_the_answer_has_been_given_and_the_gate_is_
     from sqlalchemy import event
 
     gate = story.at_the_gate()
-    failures = []
+    failures: list[Any] = []
 
     def locked(mapper: Any, connection: Any, target: Any) -> None:
         if not failures:
@@ -230,7 +231,7 @@ def test_an_answer_is_passed_on_when_the_parking_is_booked(
     monkeypatch.setattr(gate_answers, "SETTLING_SECONDS", 0.5)
     gate = story.at_the_gate(parked_for=timedelta(0))
     asked: list[bool] = []
-    settled = required_actions.settled
+    settled = gate_answers.settled
 
     async def note(*what: Any, **more: Any) -> bool:
         asked.append(await settled(*what, **more))

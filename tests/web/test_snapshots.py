@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import AsUser
+from tests.web.application import AsUser
 from tests.web.manifests import small_snapshot
 from tests.web.story import API, Story, upload
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airlock.cli.output import AsJson, WrongUse, err, print_json, say, table
+from airlock.cli.output import AsJson, err, print_json, say, table
 
 if TYPE_CHECKING:
     from airlock.cli.client import Api
@@ -37,10 +37,8 @@ def create(
     with connect() as api:
         packed = _pack(api, folder, service or [])
         _upload(api, packed)
-        first = next(iter(packed.manifest.services), None)
-        parameters = {"dag_id": first} if first else {}
         status, snapshot = api.post_for_status(
-            "snapshots", {"manifest": packed.manifest.document()}, **parameters
+            "snapshots", {"manifest": packed.manifest.document()}, dag_id=packed.manifest.services[0]
         )
     if as_json:
         print_json({**snapshot, "created": status == 201})
@@ -177,13 +175,7 @@ def _pack(api: Api, folder: Path, services: list[str]) -> Packed:
 
     with err().status("Reading the folder and locking its environment …"):
         requirements = api.get("host-requirements")
-        packed = pack(folder, services=services, host_requirements=requirements)
-    if not packed.manifest.services:
-        raise WrongUse(
-            f"No service is named for {packed.manifest.model}.",
-            mend="Add --service SERVICE, or list `services` in its model.yaml.",
-        )
-    return packed
+        return pack(folder, services=services, host_requirements=requirements)
 
 
 def _upload(api: Api, packed: Packed) -> None:
