@@ -36,7 +36,7 @@ SPEC = RuntimeSpec("local-test", kind="local", stages=["DEV"], capacity=8)
 def connect(settings: RuntimeSettings) -> Iterator[Connect]:
     """Also holds every test to leaving no process, however it treated them."""
     yield lambda: LocalAdapter(SPEC, settings, grace_seconds=1)
-    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=5)
+    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=20)
 
 
 class TestContract(AdapterContract):
@@ -123,7 +123,7 @@ def test_a_killed_supervisor_takes_its_server_along_and_is_replaced_at_the_same_
 
     kill(supervisor(folder(handle)))
 
-    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=5)
+    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=20)
     status = adapter.status(handle)
     assert (status.state, list(adapter.endpoints(handle))) == ("failed", [])
     assert "Its process is gone" in status.message
@@ -138,7 +138,7 @@ def test_worker_processes_that_outlived_a_killed_supervisor_end_with_the_next(
     deployment = plan(snapshot(child=600))
     handle = ready(adapter, deployment)
     kill(supervisor(folder(handle)))
-    [worker] = wait_for(lambda: processes_of(settings.workspace), lambda found: len(found) == 1, seconds=5)
+    [worker] = wait_for(lambda: processes_of(settings.workspace), lambda found: len(found) == 1, seconds=20)
 
     ready(adapter, deployment)
 
@@ -216,7 +216,7 @@ def test_a_server_that_crashes_again_and_again_is_given_up_with_its_last_lines(
 
     status = wait_for(lambda: adapter.status(handle), lambda status: status.state == "failed")
     assert "5 times in a row, at last with exit code 7" in status.message
-    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=5)
+    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=20)
 
 
 @pytest.mark.skipif("groups" not in describe(), reason="without control groups only the request fails")
@@ -242,7 +242,7 @@ def test_a_server_that_does_not_end_is_killed_after_the_grace_time(
 
     adapter.undeploy(handle)
 
-    assert 1 <= time.monotonic() - began < 4
+    assert 1 <= time.monotonic() - began < 10
     assert processes_of(settings.workspace) == []
 
 
@@ -264,7 +264,7 @@ def test_a_failed_start_leaves_no_process(
 
     assert settled(adapter, handle).state == "failed"
 
-    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=5)
+    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=20)
 
 
 def test_stop_all_ends_everything_of_a_workspace_and_may_be_called_at_any_time(
@@ -310,7 +310,7 @@ def test_a_killed_supervisor_of_a_job_takes_the_job_along_and_it_runs_again(
 
     kill(supervisor(job_folder))
 
-    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=5)
+    wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=20)
     assert (adapter.job_status(handle).state, adapter.job_status(handle).cause) == ("failed", "lost")
     adapter.submit(sleeper)
     assert adapter.job_status(handle).state == "running"
@@ -390,8 +390,10 @@ def test_jobs_without_a_deployment_are_removed_some_days_after_their_end(
     adapter = LocalAdapter(SPEC, RuntimeSettings(settings.store, tmp_path / "workspace", source))
     old, recent = (adapter.submit(records_job(name)) for name in ("old", "recent"))
     assert {ended(adapter, old).state, ended(adapter, recent).state} == {"failed"}
+    jobs = tmp_path / "workspace" / "runtimes" / SPEC.runtime / "jobs"
+    wait_for(lambda: supervisor_of(jobs / "old") is None)
     then = time.time() - (DAYS_TO_KEEP_JOBS + 1) * 86400
-    os.utime(tmp_path / "workspace" / "runtimes" / SPEC.runtime / "jobs" / "old", (then, then))
+    os.utime(jobs / "old", (then, then))
 
     ended(adapter, adapter.submit(records_job("another")))
 
