@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -56,6 +57,16 @@ def airflow_app() -> FastAPI:
     return application()
 
 
+@cache
+def migrated_registry() -> Path:
+    """A registry with tables and nothing in them, to be copied."""
+    path = prepared_home() / "registry.db"
+    registry = Registry(f"sqlite:///{path}")
+    registry.migrate()
+    registry.close()
+    return path
+
+
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """The registry that the application uses in this test, empty; the artifact store is new, too."""
@@ -64,8 +75,8 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     monkeypatch.setenv("AIRFLOW__AIRLOCK__DATABASE_URL", f"sqlite:///{tmp_path}/registry.db")
     monkeypatch.setenv("AIRFLOW__AIRLOCK__ARTIFACT_STORE", f"file://{tmp_path}/artifacts")
     monkeypatch.setenv("AIRFLOW__AIRLOCK__WORKSPACE", f"{tmp_path}/workspace")
+    shutil.copy(migrated_registry(), tmp_path / "registry.db")
     registry = open_registry()
-    registry.migrate()
     yield registry
     registry.close()
 

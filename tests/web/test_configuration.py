@@ -134,6 +134,26 @@ def test_the_hosts_requirements_are_told_to_who_packs(as_user: AsUser) -> None:
     assert any(line.startswith("pyarrow") for line in requirements)
 
 
+def test_the_api_describes_itself(as_user: AsUser) -> None:
+    description = as_user("vera").get(f"{API}/openapi.json").json()
+
+    assert "/api/v1/passages/{passage_id}/decisions" in description["paths"]
+
+
+def test_what_people_change_stands_in_airflows_audit_log(as_user: AsUser) -> None:
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    as_user("olga").post(f"{API}/runtimes/moon/cordon", json={"reason": "full"})
+
+    with create_session() as session:
+        last = session.scalars(select(Log).order_by(Log.id.desc())).first()
+        assert last is not None
+        assert (last.event, last.owner) == ("airlock_cordon_runtime", "olga")
+        assert "moon" in str(last.extra)
+
+
 def test_an_empty_registry_that_has_no_tables_is_a_clear_error(
     as_user: AsUser, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

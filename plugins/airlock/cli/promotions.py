@@ -170,7 +170,7 @@ def _drawn(view: dict[str, Any]) -> Table:
         title=f"{passage['snapshot_name']} for {passage['service']}",
         title_justify="left",
     )
-    for column in ("", "STAGE", "CHECKS", "RUNTIME", "DECIDED BY"):
+    for column in ("", "STAGE", "", "CHECKS", "RUNTIME", "ENTRY DECIDED BY"):
         drawn.add_column(column)
     for stage in view["stages"]:
         sign, style = _SIGNS[stage["state"]]
@@ -183,5 +183,13 @@ def _drawn(view: dict[str, Any]) -> Table:
             for each in stage["decisions"]
             if each["state"] == "accepted"
         )
-        drawn.add_row(Text(sign, style=style), Text(stage["name"], style=style), checks, runtimes, people)
+        words = "asks people" if stage["state"] == "asking" else stage["state"]
+        drawn.add_row(
+            Text(sign, style=style),
+            Text(stage["name"], style=style),
+            Text(words, style=style),
+            checks,
+            runtimes,
+            people,
+        )
     return drawn
