@@ -11,7 +11,7 @@ import pytest
 from airlock.registry import Registry
 from airlock.registry.records import DeploymentRecord, PassageRecord, SnapshotRecord
 from airlock.spec import Mode
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.registry.building import acquire, add_snapshot, approve, begin, deploy, include, runtime
@@ -247,7 +247,13 @@ events = st.lists(
 _services = itertools.count(1)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    # To shrink a failing history would write it a thousand times.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(history=events)
 def test_where_answers_what_a_replay_of_the_events_would(
     registry: Registry, clock: Clock, history: list[tuple[str, int, str, Mode, int]]
