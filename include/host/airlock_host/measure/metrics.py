@@ -193,9 +193,10 @@ class _Ranking:
         average_precision = np.einsum("ij,ij->i", precision, positive)
         negative = all_ - positive
         pairs_won = np.einsum("ij,ij->i", negative, positives_above - positive / 2)
+        pairs = positives * negative.sum(axis=1)
         return {
-            "roc_auc": _ratio(pairs_won, positives * negative.sum(axis=1)),
-            "average_precision": _ratio(average_precision, positives),
+            "roc_auc": _ratio(pairs_won, pairs),
+            "average_precision": np.where(pairs > 0, _ratio(average_precision, positives), np.nan),
         }
 
 
