@@ -57,7 +57,8 @@ def run(stack: AirflowStack, project: Project) -> Iterator[tuple[Airflow, Projec
         stack.start()
         running = Airflow(stack)
         stack.wait_until(
-            lambda: running.as_user("ada").get(f"/api/v2/dags/{SERVICE}").status_code == 200, "no DAG appeared"
+            lambda: running.as_user("ada").get(f"/api/v2/dags/{SERVICE}").status_code == 200,
+            "no DAG appeared",
         )
         running.airlock("ada", "apply", str(project.include), "--yes")
         yield running, project

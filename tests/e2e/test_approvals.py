@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airlock.registry import Registry
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import write_model
+
+# Not the table of jobs: the scheduler that runs now has a row in it.
+DB_CLEAN = ("--yes", "--skip-archive", "--tables", "dag_run,task_instance,task_instance_history,log,xcom")
 
 
 def waiting_at_the_gate(airflow: Airflow, tmp_path: Path, service: str) -> tuple[str, str]:
@@ -70,9 +74,7 @@ def test_who_approved_outlives_the_dag_run(airflow: Airflow, registry: Registry,
 
     answer = airflow.as_user("ada").delete(f"/api/v2/dags/cleaned/dagRuns/{run_id}")
     assert answer.status_code == 204, answer.text
-    airflow.stack.run(
-        "airflow", "db", "clean", "--clean-before-timestamp", "2100-01-01", "--yes", "--skip-archive"
-    )
+    airflow.stack.run("airflow", "db", "clean", *DB_CLEAN, "--clean-before-timestamp", str(datetime.now(UTC)))
 
     decisions = registry.decisions.list(passage_id)
     assert [(d.user, d.verdict, d.comment) for d in decisions] == [
@@ -80,5 +82,5 @@ def test_who_approved_outlives_the_dag_run(airflow: Airflow, registry: Registry,
         ("omar", "approve", "omar has read it."),
     ]
     [live] = [row for row in airflow.where("cleaned") if row["stage"] == "LIVE"]
-    assert live["approved_by"] == ["omar", "rita"]
+    assert set(live["approved_by"]) == {"omar", "rita"}
     assert airflow.airlock("ada", "audit", "verify").returncode == 0

@@ -71,7 +71,8 @@ def test_rita_reads_the_report_and_approves(airflow: Airflow, page: Page, tmp_pa
     page.goto(f"{airflow.stack.url}/dags/{SERVICE}/runs/{run_id}/tasks/LAB.gate/required_actions")
     page.get_by_role("button", name="Approve").click()
     airflow.stack.wait_until(
-        lambda: [row for row in decisions(airflow, run_id) if row["user"] == "rita"], "no decision was recorded"
+        lambda: [row for row in decisions(airflow, run_id) if row["user"] == "rita"],
+        "no decision was recorded",
     )
     picture(page, "answered")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup
 
+from airlock.exceptions import SpecError
 from airlock.orchestration.activate import Activate
 from airlock.orchestration.begin_passage import BeginPassage
 from airlock.orchestration.deployments import Clear, Deploy, PickRuntime
@@ -14,7 +15,7 @@ from airlock.orchestration.failures import RETRYING
 from airlock.orchestration.gate import COMMENT, ApprovalSensor
 from airlock.orchestration.passage_task import Pathway, passage_failed
 from airlock.orchestration.run_check import RunCheck
-from airlock.spec import Lifecycle, Service, Stage, load_lifecycle, load_service
+from airlock.spec import Lifecycle, Service, Stage, load_lifecycle, load_service, misfits
 
 
 def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_arguments: Any) -> DAG:
@@ -29,6 +30,8 @@ def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_
         service = load_service(_include_folder() / "services" / f"{service}.yaml")
     if lifecycle is None:
         lifecycle = load_lifecycle(_include_folder(), service.lifecycle)
+    if mistakes := misfits(service, lifecycle):
+        raise SpecError(f"{service.service}: " + "; ".join(str(mistake) for mistake in mistakes))
     pathway = Pathway(lifecycle, service)
     tags = {f"lifecycle:{lifecycle.lifecycle}", f"owner:{service.owner}", f"risk:{service.risk}"}
     tags |= {stage.name for stage in lifecycle.stages} | set(dag_arguments.pop("tags", ()))

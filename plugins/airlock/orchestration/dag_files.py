@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
@@ -11,10 +12,13 @@ from airflow.sdk import DAG, get_parsing_context
 from airlock.exceptions import SpecError
 from airlock.orchestration.builder import build_dag
 from airlock.orchestration.scoring import SCORING_SUFFIX, build_scoring_dag
-from airlock.spec import Service, load_lifecycle, load_service, service_index
+from airlock.spec import Lifecycle, Service, load_lifecycle, load_service, service_index
 
 Shard = tuple[int, int]
 """The ``n``-th of ``m`` shards, counted from 1."""
+
+ReadLifecycle = Callable[[str], Lifecycle]
+"""Gives the life cycle of a name."""
 
 
 def lifecycle_dags(include: Path, shard: Shard = (1, 1)) -> dict[str, DAG]:
@@ -41,11 +45,12 @@ def raise_mistakes(include: Path) -> None:
     if get_parsing_context().dag_id is not None:
         return
     mistakes = []
+    lifecycle_named = _reader(include)
     for path in service_index(include).values():
         try:
             service = load_service(path)
-            _lifecycle_dag(include, service)
-            _scoring_dag(include, service)
+            _lifecycle_dag(service, lifecycle_named)
+            _scoring_dag(service, lifecycle_named)
         except SpecError as error:
             mistakes.append(str(error))
     if mistakes:
@@ -53,13 +58,14 @@ def raise_mistakes(include: Path) -> None:
 
 
 def _built(
-    include: Path, shard: Shard, *, suffix: str, build: Callable[[Path, Service], DAG | None]
+    include: Path, shard: Shard, *, suffix: str, build: Callable[[Service, ReadLifecycle], DAG | None]
 ) -> Iterator[tuple[str, DAG]]:
+    lifecycle_named = _reader(include)
     for name, path in _services(include, suffix).items():
         if not in_shard(name, shard):
             continue
         try:
-            dag = build(include, load_service(path))
+            dag = build(load_service(path), lifecycle_named)
         except SpecError:
             continue  # raise_mistakes reports it
         if dag is not None:
@@ -76,14 +82,19 @@ def _services(include: Path, suffix: str) -> dict[str, Path]:
     return {name: path} if wanted == name + suffix and path.is_file() else {}
 
 
-def _lifecycle_dag(include: Path, service: Service) -> DAG:
-    return build_dag(service, load_lifecycle(include, service.lifecycle))
+def _reader(include: Path) -> ReadLifecycle:
+    """Reads life cycles by name, each file once however many services share it."""
+    return cache(partial(load_lifecycle, include))
 
 
-def _scoring_dag(include: Path, service: Service) -> DAG | None:
+def _lifecycle_dag(service: Service, lifecycle_named: ReadLifecycle) -> DAG:
+    return build_dag(service, lifecycle_named(service.lifecycle))
+
+
+def _scoring_dag(service: Service, lifecycle_named: ReadLifecycle) -> DAG | None:
     if service.schedule is None:
         return None
-    return build_scoring_dag(service, load_lifecycle(include, service.lifecycle))
+    return build_scoring_dag(service, lifecycle_named(service.lifecycle))
 
 
 def in_shard(service: str, shard: Shard) -> bool:

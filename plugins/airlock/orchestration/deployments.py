@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperatorLink
 from airlock.exceptions import Conflict, RuntimeBusy
 from airlock.orchestration.failures import wait_for
 from airlock.orchestration.judge import refuse_entry
-from airlock.orchestration.passage_task import PassageOperator, PassageTask, Pathway
+from airlock.orchestration.passage_task import PassageOperator, PassageTask
 from airlock.orchestration.placement import Placement
 from airlock.spec import Mode, Stage
 
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 
 class StageOperator(PassageOperator):
-    """A task of one stage's task group."""
+    """A task of one stage's task group: it is made with a ``stage``."""
 
-    def __init__(self, *, pathway: Pathway, stage: Stage, **kwargs: Any) -> None:
-        super().__init__(pathway=pathway, **kwargs)
-        self.stage = stage
-        self.mode: Mode = pathway.service.stage_mode(stage)
+    @property
+    def stage(self) -> Stage:
+        """The stage that this task belongs to."""
+        assert self._stage is not None
+        return self._stage
+
+    @property
+    def mode(self) -> Mode:
+        """How the snapshot runs at this stage."""
+        return self.pathway.service.stage_mode(self.stage)
 
     def placement(self, task: PassageTask) -> Placement:
         """This passage's place at this stage."""

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from airlock.orchestration.deployments import StageOperator
-from airlock.orchestration.judge import Standing, give_decision, standing
+from airlock.orchestration.judge import APPROVE, REJECT, VERDICTS, Standing, give_decision, standing
 from airlock.orchestration.outcomes import (
     become_current,
     end_passage,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airlock.registry.records import Verdict
-
-APPROVE, REJECT = "Approve", "Reject"
-VERDICTS: dict[str, Verdict] = {APPROVE: "approve", REJECT: "reject"}
 
 COMMENT = Param("", type=["null", "string"], title="Comment", description="Why.")
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from airlock.registry.records import DecisionRecord, PassageRecord, Verdict
     from airlock.snapshots.store import ArtifactStore
 
+# The options of a gate on Airflow's Required Actions page.
+APPROVE, REJECT = "Approve", "Reject"
+VERDICTS: dict[str, Verdict] = {APPROVE: "approve", REJECT: "reject"}
+
 # Conditions that an answer of people can change.
 HELPED_BY_PEOPLE = frozenset({"approval_missing", "check_inconclusive"})
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airlock.exceptions import Conflict
 from airlock.orchestration.configuration import Settings, load_settings, open_registry
 from airlock.orchestration.failures import failing_in_words
-from airlock.spec import Lifecycle, Service, digest
+from airlock.spec import Lifecycle, Service, Stage, digest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,9 +56,12 @@ class PassageOperator(BaseOperator):
     retry, after a kill, and after each wait.
     """
 
-    def __init__(self, *, pathway: Pathway, **kwargs: Any) -> None:
+    # One __init__ for all: Airflow copies the default arguments anew at each level of a class hierarchy,
+    # which is most of the time that building a DAG takes.
+    def __init__(self, *, pathway: Pathway, stage: Stage | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pathway = pathway
+        self._stage = stage
 
     def execute(self, context: Context) -> Any:
         settings, registry = load_settings(), open_registry()

@@ -123,6 +123,8 @@ class Placement:
 
         :raises DeploymentFailed: it will not get ready; the slot is given back.
         """
+        # Said first: where the passage ends in between, this is refused and nothing is started.
+        self.registry.deployments.set_state(deployment.id, "deploying")
         adapter = self.adapter(deployment.runtime)
         handle = adapter.deploy(self.plan(deployment))
         deployment = self.registry.deployments.set_state(deployment.id, "deploying", handle=handle)

@@ -48,7 +48,7 @@ def shard_files(count: int) -> dict[str, str]:
 
 
 def write_shards(dags: Path, count: int) -> list[Path]:
-    """Replace the DAG files in a folder by those of so many shards; other files stay. Returns what is there now."""
+    """Replace the DAG files in a folder by those of so many shards; other files stay."""
     files = shard_files(count)
     for stem in _KINDS:
         for path in [dags / f"{stem}.py", *dags.glob(f"{stem}_*_of_*.py")]:

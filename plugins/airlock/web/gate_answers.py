@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from airlock.orchestration.configuration import open_registry
-from airlock.orchestration.gate import VERDICTS
+from airlock.orchestration.judge import VERDICTS
 from airlock.registry.records import GateRecord, Verdict
 from airlock.web.airflow_private import (
     AWAITING_INPUT,

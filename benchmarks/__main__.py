@@ -1,0 +1,181 @@
+"""``make bench``: all benchmarks, one after the other, and ``docs/benchmarks.md`` written from their answers.
+
+::
+
+    python -m benchmarks [--quick] [--out docs/benchmarks.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+# Script, its arguments, and its arguments for a quick run.
+SCRIPTS: list[tuple[str, list[str], list[str]]] = [
+    ("dag_building.py", [], ["--services", "100", "--rounds", "1"]),
+    ("pick_runtime.py", [], []),
+    ("pick_runtime.py", ["--postgresql"], ["--postgresql"]),
+    ("passage.py", [], ["--rounds", "1"]),
+    ("host_batch.py", [], ["--quick"]),
+    ("host_rest.py", [], ["--quick"]),
+]
+
+
+def run(script: str, arguments: list[str]) -> dict[str, Any]:
+    """One benchmark's answer: the JSON on its last line."""
+    print(f"{script} {' '.join(arguments)}", file=sys.stderr, flush=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / script), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def machine() -> str:
+    """Processor, cores, memory, system: what the numbers were taken on."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    memory = next(
+        line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal")
+    )
+    gibibytes = int(memory.split()[1]) / 2**20
+    processor = names[0].partition(": ")[2] if names else platform.machine()
+    return (
+        f"{os.cpu_count()} cores of {processor}, {gibibytes:.0f} GiB, Linux {platform.release().partition('-')[0]}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def page(answers: list[dict[str, Any]]) -> str:
+    """The document."""
+    dags, sqlite, postgresql, passage, batch, rest = answers
+    linear, trees = batch["linear"], batch["trees"]
+    rows = [
+        (
+            f"Building the DAGs of {dags['services']:,} services ({dags['tasks_of_each']} tasks each)",
+            f"{dags['airlock']:.2f} s",
+            "the same operators by hand",
+            f"{dags['airlock_of_by_hand']:.2f} x",
+            "at most 1.15 x",
+        ),
+        (
+            f"A worker's parse for one task, {dags['services']:,} services present",
+            f"{dags['worker_many'] * 1000:.1f} ms",
+            "one service present",
+            f"{dags['worker_many_of_one']:.2f} x",
+            "at most 1.3 x",
+        ),
+        *(
+            (
+                f"Four stages of mode `{mode}`, {passage['tasks'][mode]} tasks",
+                f"{passage[mode]:.1f} s",
+                "as many tasks that do nothing",
+                f"{passage[f'{mode}_of_bare']:.2f} x",
+                "at most 1.5 x",
+            )
+            for mode in ("batch", "online")
+        ),
+        (
+            f"Batch, {batch['rows']:,} rows of 20 columns, tree model",
+            f"{trees['host_outputs']['scoring_rows_per_second'] / 1e6:.2f} M rows/s",
+            "the model in memory",
+            f"{trees['host_outputs']['of_in_memory']:.2f}",
+            "at least 0.9",
+        ),
+        (
+            "Batch, logistic regression, answers alone",
+            f"{linear['host_outputs']['rows_per_second'] / 1e6:.2f} M rows/s",
+            "a 20-line script: 3 M rows/s",
+            f"{linear['host_outputs']['rows_per_second'] / 3e6:.2f}",
+            "",
+        ),
+        *(
+            (
+                f"Batch, {name}, all columns written",
+                f"{result['host_all']['rows_per_second'] / 1e6:.2f} M rows/s",
+                "pandas on the whole file",
+                f"{result['host_all']['times_pandas']:.2f} x",
+                "",
+            )
+            for name, result in (("logistic regression", linear), ("tree model", trees))
+        ),
+        *(
+            (
+                f"REST, one record, {connections} connection{'s' if connections > 1 else ''}",
+                f"{found['host_score']['requests_per_second']:,.0f} requests/s",
+                other,
+                f"{found['host_score'][key]:.2f} x",
+                aim,
+            )
+            for connections, found in sorted(
+                (int(name.removeprefix("connections_")), found)
+                for name, found in rest.items()
+                if name.startswith("connections_")
+            )
+            for other, key, aim in (
+                ("a bare FastAPI handler calling the same model", "of_fastapi", "at least 0.85"),
+                ("`mlflow models serve`", "times_mlflow", "3 x"),
+            )
+        ),
+        *(
+            (
+                f"Picking a runtime among 10,000 ({found['database']})",
+                f"{found['ms_among_10000']['pick']:.2f} ms",
+                f"the bare SELECT on its index: {found['ms_among_10000']['bare_select']:.2f} ms; among 10",
+                f"{found['pick_10000_to_10']:.2f} x",
+                "",
+            )
+            for found in (sqlite, postgresql)
+        ),
+    ]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, on {machine()}. The contestants of a row take",
+        "turns in one run; a number of one run says little, a ratio more. Such machines are noisy: half a run's",
+        "difference is nothing.",
+        "",
+        "| what | measured | against | ratio | aim |",
+        "| --- | ---: | --- | ---: | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        "What each contestant does is said at the top of its script in `benchmarks/`. A passage's stages start real",
+        "processes: the host in the model's environment, and one for each check in the checks environment; the",
+        "tasks that do nothing are the least that Airflow needs for as many tasks.",
+        "",
+        "<details><summary>All answers</summary>",
+        "",
+        "```json",
+        *(json.dumps(answer) for answer in answers),
+        "```",
+        "",
+        "</details>",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs")
+    parser.add_argument("--out", type=Path, default=FOLDER.parent / "docs" / "benchmarks.md")
+    options = parser.parse_args()
+    answers = [run(script, quick if options.quick else full) for script, full, quick in SCRIPTS]
+    options.out.write_text(page(answers))
+    print(options.out.read_text())
+
+
+if __name__ == "__main__":
+    main()
