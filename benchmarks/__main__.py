@@ -53,8 +53,8 @@ def machine() -> str:
     gibibytes = int(memory.split()[1]) / 2**20
     processor = names[0].partition(": ")[2] if names else platform.machine()
     return (
-        f"{os.cpu_count()} cores of {processor}, {gibibytes:.0f} GiB, Linux {platform.release().partition('-')[0]}, "
-        f"Python {platform.python_version()}"
+        f"{os.cpu_count()} cores of {processor}, {gibibytes:.0f} GiB, "
+        f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     )
 
 
@@ -143,17 +143,16 @@ def page(answers: list[dict[str, Any]]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, on {machine()}. The contestants of a row take",
-        "turns in one run; a number of one run says little, a ratio more. Such machines are noisy: half a run's",
-        "difference is nothing.",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, on {machine()}.",
+        "The contestants of a row take turns in one run: ratios say more than numbers. Such machines are noisy.",
         "",
         "| what | measured | against | ratio | aim |",
         "| --- | ---: | --- | ---: | --- |",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
-        "What each contestant does is said at the top of its script in `benchmarks/`. A passage's stages start real",
-        "processes: the host in the model's environment, and one for each check in the checks environment; the",
-        "tasks that do nothing are the least that Airflow needs for as many tasks.",
+        "What each contestant does is said at the top of its script in `benchmarks/`. A passage's stages",
+        "start real processes: the host in the model's environment, and one for each check in the checks",
+        "environment. Tasks that do nothing are the least that Airflow needs for as many tasks.",
         "",
         "<details><summary>All answers</summary>",
         "",

@@ -1,4 +1,4 @@
-"""Building the DAGs of 1,000 services, against the same DAGs written by hand; and a worker's parse for one task.
+"""Building the DAGs of 1,000 services, against the same DAGs by hand; and a worker's parse for one task.
 
 ::
 

@@ -26,11 +26,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sqlalchemy import Connection
+
 from airlock.registry import Registry
 from airlock.registry.offers import pick
 from airlock.spec import Roles, RuntimeSpec
 from airlock.spec.load import Include
-from sqlalchemy import Connection
 
 STAGES = ("DEV", "SIT", "UAT", "PROD")
 WANTED: dict[str, Any] = {"stage": "PROD", "service": "service-7", "mode": "online"}

@@ -1,4 +1,4 @@
-"""No Airflow DAG: shows the mistakes in include/ among Airflow's import errors, and takes no good DAG away."""
+"""No Airflow DAG: shows mistakes in include/ among Airflow's import errors, and takes no good DAG away."""
 
 from pathlib import Path
 

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import psutil
+
 from airlock.runtimes.local import stop_all
 
 MARK = "AIRFLOW_HOME"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from airlock.cli.app import app
-from airlock.registry import Registry
 from typer.testing import CliRunner, Result
 
+from airlock.cli.app import app
+from airlock.registry import Registry
 from tests.web.application import (
     PASSWORDS,
     airflow_app,

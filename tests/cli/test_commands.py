@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airlock.registry import Registry
 
+from airlock.registry import Registry
 from tests.cli.conftest import Airlock, Server
 from tests.web.application import PASSWORDS
 from tests.web.project import write_project

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airlock.registry import Registry
 
+from airlock.registry import Registry
 from demo.stack import AirflowStack
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.git_bundle import GitBundle

@@ -97,7 +97,7 @@ def test_no_decision_is_lost_and_nobody_is_asked_twice(
 
 
 def parking_of(airflow: Airflow, run_id: str):  # type: ignore[no-untyped-def]
-    """Waits, on Airflow's database itself, until a gate is parked; tells how long ago that was seen not to be so."""
+    """Waits on Airflow's own database until a gate is parked; tells how long ago it was not yet."""
     url = sa.make_url(airflow.stack.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     if url.drivername.startswith("postgresql"):
         url = url.set(drivername="postgresql+psycopg")

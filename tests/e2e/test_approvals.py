@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airlock.registry import Registry
-
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import write_model
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from airlock.registry import Registry
-
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import write_model
 

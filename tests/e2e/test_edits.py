@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from airlock.registry import Registry
-
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.git_bundle import GitBundle
 from tests.e2e.project import Project, write_model

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from airlock.registry import Registry
 
+from airlock.registry import Registry
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import write_model
 from tests.e2e.services import KILL_POINTS

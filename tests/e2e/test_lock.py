@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from airlock.registry import Registry
-
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import write_model
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from airlock.registry import Registry
 
+from airlock.registry import Registry
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, write_model
 

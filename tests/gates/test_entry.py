@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from airlock.gates import EntryFacts, may_enter
 from airlock.spec import Policy, Roles
-
 from tests.gates.facts import (
     FACTS,
     LIFECYCLE,

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import NotFound
 from airlock.gates import gather, judge_vote, may_enter
 from airlock.registry import Registry
 from airlock.spec import Approval, Lifecycle, Policy, Roles, Smoke, Stage
-
 from tests.registry.building import add_snapshot, begin, include, record
 
 LIFECYCLE = Lifecycle("checked", stages=[Stage("DEV", checks=[Smoke()]), Stage("PROD")])

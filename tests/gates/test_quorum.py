@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-from airlock.gates.quorum import Assignment, Slot, Vote, match, slots
-from airlock.spec import Approval, Roles
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock.gates.quorum import Assignment, Slot, Vote, match, slots
+from airlock.spec import Approval, Roles
 
 RISK, OPERATIONS = Approval("model-risk"), Approval("it-operations")
 

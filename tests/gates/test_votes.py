@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from airlock.gates import EntryFacts, judge_vote, may_enter
-from airlock.registry.records import Verdict
-from airlock.spec import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock.gates import EntryFacts, judge_vote, may_enter
+from airlock.registry.records import Verdict
+from airlock.spec import Policy
 from tests.gates.facts import FACTS, PASSAGE, POLICY, decided, decision
 
 

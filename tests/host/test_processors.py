@@ -9,7 +9,12 @@ from airlock_host.processors import limit_threads, processors, share_threads
 def test_a_limit_does_not_override_one_that_is_there() -> None:
     environment = {"OMP_NUM_THREADS": "3"}
     limit_threads(1, environment)
-    assert environment == {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    assert environment == {
+        "OMP_NUM_THREADS": "3",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
 
 
 @pytest.mark.parametrize(("allowed", "count", "each"), [("8", 2, "4"), ("2", 2, "1"), ("1", 4, "1")])

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airlock.registry import Registry
 
+from airlock.registry import Registry
 from tests.postgres import PostgresServer, postgres_server
 
 _numbers = itertools.count(1)

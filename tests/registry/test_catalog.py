@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import NoSuitableRuntime, NotFound
 from airlock.registry import Registry
 from airlock.registry.records import Change
 from airlock.spec import Approval, Policy, Roles, RuntimeSpec, Service
 from airlock.spec.load import load_include
-
 from tests.registry.building import LIFECYCLE, acquire, include, runtime
 from tests.registry.racing import race
 

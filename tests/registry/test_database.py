@@ -7,16 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from airlock.exceptions import RegistryError
-from airlock.registry import Registry, migration
-from airlock.registry import tables as t
-from airlock.registry.partial_indexes import metadata
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Table, insert, select, text
 
+from airlock.exceptions import RegistryError
+from airlock.registry import Registry, migration
+from airlock.registry import tables as t
+from airlock.registry.partial_indexes import metadata
 from tests.registry.building import add_snapshot, approve, begin, deploy, include, runtime
 from tests.registry.racing import race
 

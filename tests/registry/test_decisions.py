@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from airlock.exceptions import NotFound
 from airlock.registry import Registry
 from airlock.registry.records import DecisionRecord, GateRecord, PassageRecord
-
 from tests.registry.building import add_snapshot, begin
 from tests.registry.racing import race
 

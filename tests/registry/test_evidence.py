@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
+
 from airlock.registry import Registry
 from airlock.registry.evidence import evidence_digest
 from airlock.registry.records import PassageRecord
-
 from tests.registry.building import add_snapshot, begin, record, result
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airlock.registry import Registry
-from airlock.registry.records import DeploymentRecord, PassageRecord, SnapshotRecord
-from airlock.spec import Mode
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from airlock.registry import Registry
+from airlock.registry.records import DeploymentRecord, PassageRecord, SnapshotRecord
+from airlock.spec import Mode
 from tests.registry.building import acquire, add_snapshot, approve, begin, deploy, include, runtime
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)

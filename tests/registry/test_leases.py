@@ -6,10 +6,10 @@ import time
 from collections import Counter
 
 import pytest
+
 from airlock.exceptions import Conflict, NoSuitableRuntime, RuntimeBusy
 from airlock.registry import Registry
 from airlock.spec import Spec
-
 from tests.registry.building import acquire, include, runtime
 from tests.registry.racing import race
 

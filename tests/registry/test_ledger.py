@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Table, delete, func, insert, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError
+
 from airlock.registry import LedgerHead, Registry
 from airlock.registry import tables as t
 from airlock.registry.ledger import GENESIS, _hash, append
 from airlock.registry.records import LedgerProblem
-from sqlalchemy import Table, delete, func, insert, inspect, select, text, update
-from sqlalchemy.exc import DBAPIError
-
 from tests.registry.building import add_snapshot, approve, begin
 from tests.registry.racing import race
 

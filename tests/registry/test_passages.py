@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from airlock.exceptions import Conflict, NotFound
 from airlock.registry import Registry
 from airlock.registry.records import PassageRecord
-
 from tests.registry.building import LIFECYCLE, add_snapshot, begin, deploy, include, runtime
 from tests.registry.racing import race
 

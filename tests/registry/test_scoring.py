@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from airlock.exceptions import Conflict, NotFound
 from airlock.registry import Registry
 from airlock.registry.records import ScoringRecord
-
 from tests.registry.building import add_snapshot
 
 START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)

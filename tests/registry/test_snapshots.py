@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import insert, select
+
 from airlock.exceptions import Conflict, IntegrityError, NotFound
 from airlock.registry import Registry
 from airlock.registry import tables as t
-from sqlalchemy import insert, select
-
 from tests.registry.building import add_snapshot
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+
 from airlock.runtimes.base import RuntimeSettings
 from airlock.runtimes.local import stop_all
 from airlock.snapshots.manifest import Manifest

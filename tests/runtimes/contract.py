@@ -20,6 +20,7 @@ import httpx
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 import pytest
+
 from airlock.exceptions import AdapterError, Conflict, IntegrityError
 from airlock.runtimes.base import Adapter, DeploymentPlan, Handle, Job, JobHandle, JobStatus, Status
 from airlock.snapshots.manifest import Manifest

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
+
 from airlock.exceptions import AdapterError
 from airlock.runtimes import adapter_for
 from airlock.runtimes.base import Adapter, Handle, Job, JobStatus, RuntimeSettings

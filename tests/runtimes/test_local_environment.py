@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies
+from hypothesis import settings as example_settings
+
 from airlock.runtimes.local_environment import BuildFailed, build, source_digest
 from airlock.runtimes.local_folder import EnvironmentPlan
 from airlock.runtimes.local_interpreter import find_interpreter, find_uv
-from hypothesis import given, strategies
-from hypothesis import settings as example_settings
 
 from .waiting import wait_for
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from airlock.runtimes import local_folder
 from airlock.runtimes.local_folder import (
     LOG,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from airlock.exceptions import AdapterError
 from airlock.runtimes.local_interpreter import find_interpreter
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from airlock.runtimes import local_limits
 from airlock.runtimes.local_limits import Limits, describe
 from airlock.spec import MiB

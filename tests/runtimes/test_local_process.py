@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+
 from airlock.runtimes.local_process import OWNER, die_with_parent, end_all, identify, owned_by
 
 from .waiting import wait_for

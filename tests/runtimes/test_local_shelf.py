@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from airlock.runtimes.local_folder import EnvironmentPlan, Plan
 from airlock.runtimes.local_process import OWNER, owned_by
 from airlock.runtimes.local_shelf import Shelf

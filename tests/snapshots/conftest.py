@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from airlock.snapshots.manifest import Environment, FileEntry, Manifest
 from airlock.spec.schema import Field
 

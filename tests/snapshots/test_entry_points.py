@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots.entry_points import find_functions
 

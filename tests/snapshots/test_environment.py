@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots.environment import lock
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots.golden import check_golden
 from airlock.spec.schema import Field

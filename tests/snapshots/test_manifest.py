@@ -8,10 +8,11 @@ import random
 from typing import Any
 
 import pytest
-from airlock.exceptions import IntegrityError
-from airlock.snapshots.manifest import Manifest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock.exceptions import IntegrityError
+from airlock.snapshots.manifest import Manifest
 
 from .conftest import manifest_of
 

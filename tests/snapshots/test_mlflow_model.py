@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots.mlflow_model import MlflowModel, minor_version, read_mlmodel
 from airlock.spec.schema import Field

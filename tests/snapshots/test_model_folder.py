@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots import model_folder
 from airlock.snapshots.model_folder import find_files

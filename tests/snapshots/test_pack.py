@@ -15,6 +15,9 @@ from random import Random
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots import pack as pack_module
 from airlock.snapshots.environment import lock
@@ -22,8 +25,6 @@ from airlock.snapshots.manifest import FileEntry, Manifest
 from airlock.snapshots.pack import Packed, pack, publish
 from airlock.snapshots.store import ArtifactStore
 from airlock.snapshots.verify import verify_folder
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 
 def packed(folder: Path) -> Packed:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from airlock.snapshots.paths import clashes, objection
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock.snapshots.paths import clashes, objection
 
 
 @pytest.mark.parametrize(

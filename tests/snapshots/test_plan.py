@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from airlock.exceptions import SnapshotError, SpecError
 from airlock.snapshots.model_folder import find_files
 from airlock.snapshots.plan import Plan, read_plan

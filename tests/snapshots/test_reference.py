@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from airlock.exceptions import SnapshotError
-from airlock.snapshots.reference import SnapshotRef
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock.exceptions import SnapshotError
+from airlock.snapshots.reference import SnapshotRef
 
 DIGEST = "sha256:" + "0a" * 32
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import SnapshotError
 from airlock.snapshots.requirements import normalised, read_requirements
 

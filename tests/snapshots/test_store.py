@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import fsspec  # type: ignore[import-untyped]
 import pytest
+
 from airlock.exceptions import IntegrityError, SnapshotError
 from airlock.snapshots.manifest import MANIFEST_PATH, Manifest
 from airlock.snapshots.store import ArtifactStore

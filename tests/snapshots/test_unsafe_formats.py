@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from airlock.snapshots.unsafe_formats import is_unsafe_format
 
 MODEL = {"coefficients": list(range(5000)), "name": "credit-risk"}

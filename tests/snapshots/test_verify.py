@@ -10,11 +10,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from airlock.snapshots.manifest import MANIFEST_PATH, Manifest
 from airlock.snapshots.store import ArtifactStore
 from airlock.snapshots.verify import verify_folder
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from .conftest import manifest_of
 

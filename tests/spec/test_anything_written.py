@@ -7,11 +7,11 @@ from textwrap import dedent
 
 import pytest
 import yaml
-from airlock.exceptions import Problem, SpecError
-from airlock.spec import load_include, load_model
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock.exceptions import Problem, SpecError
+from airlock.spec import load_include, load_model
 from tests.spec.writing import GOOD, write_good
 from tests.spec.written_specs import kinds_and_specs, mutations
 

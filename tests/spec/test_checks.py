@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from airlock.exceptions import SpecError
 from airlock.spec import METRICS, Delta, Latency, Limit, Performance, Smoke, Stage, checks
 

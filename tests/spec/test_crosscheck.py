@@ -2,10 +2,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
 from airlock import Lifecycle, Service, Stage, checks
 from airlock.exceptions import Problem, SpecError
 from airlock.spec import Dataset, Limit, load_include, misfits
-
 from tests.spec.writing import GOOD, write_good
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from airlock.spec import Lifecycle, Policy, Stage, canonical_json, digest, file_digest, short
-from airlock.spec.base import Spec
-from airlock.spec.yaml_documents import read_documents
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock.spec import Lifecycle, Policy, Stage, canonical_json, digest, file_digest, short
+from airlock.spec.base import Spec
+from airlock.spec.yaml_documents import read_documents
 from tests.spec.kinds import MODELS
 from tests.spec.written_specs import Written, kinds_and_specs, mutations
 

@@ -1,9 +1,10 @@
 from datetime import timedelta
 
 import pytest
-from airlock.spec.duration import format_duration, parse_duration
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock.spec.duration import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

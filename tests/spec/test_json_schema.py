@@ -5,11 +5,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from airlock.spec.json_schema import schemas
-from airlock.spec.yaml_documents import read_documents
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock.spec.json_schema import schemas
+from airlock.spec.yaml_documents import read_documents
 from tests.spec.kinds import MODELS
 from tests.spec.written_specs import Written, kinds_and_specs, mutations
 

@@ -1,4 +1,5 @@
 import pytest
+
 from airlock import Lifecycle, Stage, checks
 from airlock.exceptions import SpecError
 from airlock.spec import Limit

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import SpecError
 from airlock.spec import Source, load_include, load_lifecycle, load_service, service_index
-
 from tests.spec.writing import write, write_good
 
 

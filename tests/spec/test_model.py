@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+
 from airlock.exceptions import SpecError
 from airlock.spec import Field, load_model
-
 from tests.spec.writing import write
 
 

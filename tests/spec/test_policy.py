@@ -2,6 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from airlock import Policy
 from airlock.exceptions import SpecError
 from airlock.spec import Approval, Roles

@@ -1,8 +1,9 @@
 import subprocess
 import sys
 
-import airlock
 import pytest
+
+import airlock
 
 
 def test_the_public_names_are_there() -> None:

@@ -1,13 +1,13 @@
 import re
 from xml.etree import ElementTree
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airlock import Lifecycle, Policy, Service, Stage, checks
 from airlock.spec import Approval, Delta, Limit
 from airlock.spec.outline import outline
 from airlock.spec.render import mermaid, svg
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.spec.written_specs import Written, lifecycles, policies
 
 LIFECYCLE = Lifecycle(

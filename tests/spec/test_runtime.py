@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from airlock.exceptions import SpecError
 from airlock.spec import GiB, LocalOptions, RuntimeSpec
 

@@ -1,8 +1,9 @@
 import pytest
-from airlock.spec import GiB, MiB
-from airlock.spec.size import format_size, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock.spec import GiB, MiB
+from airlock.spec.size import format_size, parse_size
 
 
 @pytest.mark.parametrize(

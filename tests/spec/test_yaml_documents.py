@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from airlock.spec.yaml_documents import Document, read_documents
 
 

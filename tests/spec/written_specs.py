@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.spec import METRICS
 from hypothesis import strategies as st
+
+from airlock.spec import METRICS
 
 Written = dict[str, Any]
 

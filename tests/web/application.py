@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from airlock.registry import Registry
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from airlock.registry import Registry
 from tests.web.project import write_project
 from tests.web.story import Story
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fastapi.testclient import TestClient
+
 from airlock.gates import gather
 from airlock.registry import Registry
 from airlock.registry.records import GateRecord, PassageRecord
 from airlock.spec import Include, Lifecycle, load_include
-from fastapi.testclient import TestClient
-
 from tests.web.manifests import SmallSnapshot, small_snapshot
 
 API = "/airlock/api/v1"

@@ -11,9 +11,10 @@ import inspect
 from typing import Any
 
 import pytest
-from airlock.web import airflow_private
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+
+from airlock.web import airflow_private
 
 PRIVATE = [
     ("airflow.api.common.trigger_dag", "trigger_dag"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from airlock.registry import Registry
 from airlock.runtimes.base import Health
 from airlock.spec.json_schema import schemas
-
 from tests.web.application import AsUser
 from tests.web.project import FILES
 from tests.web.story import API, Story

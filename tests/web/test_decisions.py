@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from airlock.registry import Registry
 from airlock.web import airflow_private, gate_answers
-
 from tests.web.application import AsUser
 from tests.web.story import API, Story, answer_of, state_of
 

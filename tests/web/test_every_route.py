@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+
 from airlock.web.app import create_app
 from airlock.web.guards import (
     passage_to_decide,
@@ -18,10 +22,6 @@ from airlock.web.guards import (
     same_origin,
     snapshot_to_read,
 )
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from fastapi.testclient import TestClient
-
 from tests.web.application import AsUser
 
 # Every person who is logged in may see these: they hold nothing of any service.

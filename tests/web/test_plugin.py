@@ -7,11 +7,12 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import airlock_plugin
 import pytest
-from airlock.provider_info import get_provider_info
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
+import airlock_plugin
+from airlock.provider_info import get_provider_info
 
 
 def test_loading_the_plugin_imports_nothing_of_the_web_room() -> None:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from airlock.registry import Registry
 
+from airlock.registry import Registry
 from tests.web.application import AsUser
 from tests.web.story import API, Story
 

@@ -9,14 +9,14 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+
 from airlock.exceptions import RegistryError
 from airlock.orchestration.judge import give_decision
 from airlock.registry import Registry
 from airlock.registry.records import GateRecord
 from airlock.web import gate_answers, required_actions
-from fastapi.testclient import TestClient
-from sqlalchemy.exc import OperationalError
-
 from tests.web.application import AsUser
 from tests.web.story import Story, answer_of, state_of
 

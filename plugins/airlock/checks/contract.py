@@ -72,7 +72,7 @@ def judge(check: Contract, measurements: Mapping[str, Measurement], context: Che
     not_tested += [metric.message for metric in metrics if metric.status == "not_applicable"]
     status = worst(metric.status for metric in metrics)
     golden = measured["golden"]["compared"]
-    good = f"{golden} golden records repeat; " if golden else ""
+    good = f"{golden} golden record{' repeats' if golden == 1 else 's repeat'}; " if golden else ""
     return CheckResult(
         check=check.name,
         kind=check.kind,

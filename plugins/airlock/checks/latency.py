@@ -10,6 +10,7 @@ from airlock.checks.context import CheckContext
 from airlock.checks.limits import within
 from airlock.checks.result import CheckResult, Interval, Metric, MetricStatus, worst
 from airlock.checks.steps import Measurement, Step, failure
+from airlock.checks.words import number
 from airlock.exceptions import CheckError
 from airlock.spec import Latency
 
@@ -70,7 +71,9 @@ def judge(check: Latency, measurements: Mapping[str, Measurement], context: Chec
     load = f"{check.requests:,} requests of {check.records:,} record{'s' if check.records > 1 else ''}, "
     load += f"{check.concurrency} at a time"
     limited = [metric for metric in metrics if metric.limit is not None and metric.unit == "ms"]
-    good = "; ".join(f"{metric.name[:-3]} {metric.value:.3g} ms ({metric.limit})" for metric in limited)
+    good = "; ".join(
+        f"{metric.name[:-3]} {number(metric.value, 'ms')} ({metric.limit})" for metric in limited
+    )
     return CheckResult(
         check=check.name,
         kind=check.kind,

@@ -29,8 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airlock.exceptions import AirlockError, Conflict, NotFound
 from airlock.orchestration.configuration import open_registry
-from airlock.orchestration.judge import VERDICTS
-from airlock.orchestration.judge import give_decision
+from airlock.orchestration.judge import VERDICTS, give_decision
 from airlock.registry.records import DecisionRecord, GateRecord, Verdict
 from airlock.web.airflow_private import BaseUser, DagAccessEntity, may, name_of, user_of
 from airlock.web.gate_answers import SETTLING_SECONDS, settled, wake

@@ -1,4 +1,4 @@
-"""An Airflow plugin for tests: kills a task's process, once, after it did something and before that was noted.
+"""An Airflow plugin for tests: kills a task's process once, after it did something and before it noted that.
 
 A test arms a point by making the file ``<folder>/<dag_id>.<point>``; the folder is named by ``KILL_POINTS``.
 """

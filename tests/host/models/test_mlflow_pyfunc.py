@@ -17,8 +17,10 @@ from host.building import GOOD, INPUTS, OUTPUTS, write_manifest
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 import mlflow.pyfunc
+import mlflow.sklearn
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
+from sklearn.linear_model import LinearRegression
 
 SOURCE = """
 import mlflow
@@ -81,6 +83,35 @@ def test_the_same_as_mlflow_itself(folder: Path) -> None:
     model = load(Snapshot.open(folder))
     ours = write_records(model.score(read_records([GOOD], model.snapshot.inputs)))
     assert ours == direct.to_dict(orient="records")
+
+
+def test_the_flavour_of_a_library_answers_as_with_mlflow_itself(tmp_path: Path) -> None:
+    """Where the host checks alone, with the dtypes that the signature wants."""
+    frame = pd.DataFrame({"income": [1.0, 2.0, 3.0], "age": [20, 50, 80]})
+    learned = LinearRegression().fit(frame, [0.1, 0.5, 0.9])
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.float, "income"), ColSpec(DataType.integer, "age")])
+    )
+    mlflow.sklearn.save_model(
+        learned,
+        tmp_path / "saved",
+        signature=signature,
+        serialization_format="cloudpickle",
+        pip_requirements=["scikit-learn"],
+    )
+    direct = mlflow.pyfunc.load_model(str(tmp_path / "saved")).predict(
+        frame.astype({"income": "float32", "age": "int32"})
+    )
+    inputs = [{"name": "income", "type": "number"}, {"name": "age", "type": "integer"}]
+    manifest = {
+        "format": "mlflow",
+        "entry_points": {"model": "MLmodel"},
+        "input_schema": inputs,
+        "output_schema": [{"name": "score", "type": "number"}],
+    }
+    model = load(Snapshot.open(write_manifest(tmp_path / "saved", manifest)))
+    rows = read_records(frame.to_dict(orient="records"), model.snapshot.inputs)
+    assert [record["score"] for record in write_records(model.score(rows))] == direct.tolist()
 
 
 def test_a_broken_folder_says_so(folder: Path) -> None:

@@ -17,7 +17,7 @@ def on_the_loop() -> bool:
 
 
 def slow() -> bool:
-    time.sleep(0.004)
+    time.sleep(0.008)
     return on_the_loop()
 
 

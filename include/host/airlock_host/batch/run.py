@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from airlock_host.batch.inputs import Plan, find_files, plan
 from airlock_host.batch.job import BatchJob
 from airlock_host.batch.part import METADATA_KEY, WRITING, Layout, Scored, file_sha256, layout, score_part
+from airlock_host.batch.progress import Progress
 from airlock_host.batch.workers import score_parts
 from airlock_host.exceptions import InputUnusable
 from airlock_host.jobs import write_json
@@ -34,7 +34,6 @@ MANIFEST = "_airlock.json"
 
 # Below this a second process costs more to start than it saves.
 _ROWS_PER_PROCESS = 200_000
-_SECONDS_BETWEEN_MESSAGES = 5.0
 
 
 def run(job_file: dict[str, Any]) -> dict[str, Any]:
@@ -58,28 +57,12 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
         snapshot.model,
         processes,
     )
+    progress = Progress(planned.rows)
     hidden = _hidden_folder(job)
     shutil.rmtree(hidden, ignore_errors=True)
     hidden.mkdir(parents=True)
     try:
-        progress = _Progress(planned.rows)
-        if processes > 1:
-            scored = score_parts(
-                job_file, planned.parts, planned.columns, hidden, processes=processes, progress=progress
-            )
-        else:
-            model = load(snapshot)
-            scored = [
-                score_part(
-                    part,
-                    model,
-                    output_layout,
-                    batch_rows=job.batch_rows,
-                    folder=hidden,
-                    progress=progress,
-                )
-                for part in planned.parts
-            ]
+        scored = _score(job, job_file, snapshot, planned, output_layout, hidden, processes, progress)
         rejects = _put_rejects(job, planned, hidden)
         files = (
             _put_file(job, planned, scored, hidden, output_layout)
@@ -95,8 +78,39 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
         "rejects": rejects,
         "processes": processes,
         "seconds": round(seconds, 3),
+        "seconds_loading": round(progress.seconds_loading, 3),
         "rows_per_second": round(rows_in / seconds, 1),
     }
+
+
+def _score(
+    job: BatchJob,
+    job_file: dict[str, Any],
+    snapshot: Snapshot,
+    planned: Plan,
+    output_layout: Layout,
+    folder: Path,
+    processes: int,
+    progress: Progress,
+) -> list[Scored]:
+    """Score all parts into ``folder``: in this process, or in several."""
+    if processes > 1:
+        return score_parts(
+            job_file, planned.parts, planned.columns, folder, processes=processes, progress=progress
+        )
+    model = load(snapshot)
+    progress.loaded()
+    return [
+        score_part(
+            part,
+            model,
+            output_layout,
+            batch_rows=job.batch_rows,
+            folder=folder,
+            progress=progress.scored,
+        )
+        for part in planned.parts
+    ]
 
 
 def _input_files(job: BatchJob) -> list[Path]:
@@ -109,28 +123,6 @@ def _input_files(job: BatchJob) -> list[Path]:
                 field="output",
             )
     return files
-
-
-class _Progress:
-    """Tells now and then how far the job is."""
-
-    def __init__(self, total: int | None) -> None:
-        self._total = total
-        self._rows = 0
-        self._lock = Lock()
-        self._started = self._told = time.perf_counter()
-
-    def __call__(self, rows: int) -> None:
-        with self._lock:
-            self._rows += rows
-            now = time.perf_counter()
-            if now - self._told < _SECONDS_BETWEEN_MESSAGES:
-                return
-            self._told = now
-            of = "" if self._total is None else f" of {self._total:,}"
-            log.info(
-                "%s%s rows, %s a second", f"{self._rows:,}", of, f"{self._rows / (now - self._started):,.0f}"
-            )
 
 
 def _processes(job: BatchJob, planned: Plan) -> int:

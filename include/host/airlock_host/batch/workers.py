@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,10 +19,9 @@ import pyarrow as pa
 from airlock_host import exceptions
 from airlock_host.batch.inputs import Part
 from airlock_host.batch.part import Scored
+from airlock_host.batch.progress import Progress
 from airlock_host.exceptions import HostError, InputUnusable, WorkerDied
 from airlock_host.processors import share_threads
-
-Progress = Callable[[int], None]
 
 
 def score_parts(
@@ -37,7 +36,6 @@ def score_parts(
     """Score parts in several processes, each into its file in ``folder``.
 
     :param job: as in the job's file.
-    :param progress: called with a number of rows whenever so many more were scored; from several threads.
     :returns: what became of each part, in the order of the parts.
     :raises HostError: what a process told, or :class:`WorkerDied`. All processes have ended then.
     """
@@ -89,6 +87,7 @@ def _feed(
     """Give a process one part after the other until none is left."""
     _send(worker, start)
     _receive(worker, "ready", progress, "before it had loaded the model")
+    progress.loaded()
     scored: list[Scored] = []
     while True:
         try:
@@ -114,7 +113,7 @@ def _receive(worker: subprocess.Popen[str], key: str, progress: Progress, when: 
     for line in worker.stdout:
         message = json.loads(line)
         if "rows" in message:
-            progress(message["rows"])
+            progress.scored(message["rows"])
         elif "error" in message:
             raise _rebuilt(message["error"])
         else:

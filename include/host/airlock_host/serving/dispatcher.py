@@ -1,7 +1,8 @@
 """Where a request is worked on: at once on the event loop, or in a thread.
 
-The hop to a thread costs about 0.1 ms, as much as a small model itself, and halves the requests a second.
-But a request that takes long on the loop makes every other one wait, health checks too. So the time is
+The hop to a thread costs about 0.1 ms, as much as a small model itself, and the two then contend for the
+interpreter: requests a second are halved. But what takes long on the loop makes health checks wait. (Other
+requests to score wait either way, as the model is called by one at a time.) So the time is
 measured by size of request, and only what has shown itself quick stays on the loop. The quickest of the
 last few decides: a pause of the machine must not send a small model to a thread, where sharing the
 interpreter with the loop would make it look slow for good.
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-_QUICK_SECONDS = 0.002
+_QUICK_SECONDS = 0.005
 _REMEMBERED = 4
 
 Result = TypeVar("Result")
