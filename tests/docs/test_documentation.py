@@ -15,10 +15,10 @@ import jsonschema
 import pytest
 import typer
 import yaml
-from airlock.cli.app import app
-from airlock.spec.load import load_include
 from typer.core import TyperGroup
 
+from airlock.cli.app import app
+from airlock.spec.load import load_include
 from tests.docs.console_blocks import (
     PAGES,
     PROJECT,

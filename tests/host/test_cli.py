@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from airlock_host.cli import main
 
+from airlock_host.cli import main
 from host.building import GOOD, build_snapshot
 
 

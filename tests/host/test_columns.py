@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from airlock_host.columns import Columns, problems
-from airlock_host.schema import Field, Schema
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airlock_host.columns import Columns, problems
+from airlock_host.schema import Field, Schema
 
 LIMITED = Field("x", "number", minimum=0, maximum=10)
 

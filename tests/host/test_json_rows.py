@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import pytest
-from airlock_host.exceptions import BadRecords
-from airlock_host.json_rows import read_records, write_records
-from airlock_host.schema import Schema
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock_host.exceptions import BadRecords
+from airlock_host.json_rows import read_records, write_records
+from airlock_host.schema import Schema
 from host.building import GOOD, INPUTS
 
 SCHEMA = Schema.read(INPUTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from airlock_host.processors import limit_threads, processors, share_threads
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from airlock_host.exceptions import SnapshotUnusable
 from airlock_host.snapshot import Deployment, Snapshot
-
 from host.building import build_snapshot
 
 

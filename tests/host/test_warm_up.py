@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airlock_host.exceptions import SnapshotUnusable
 from airlock_host.json_rows import read_records
 from airlock_host.models import load
 from airlock_host.schema import Schema
 from airlock_host.snapshot import Snapshot
 from airlock_host.warm_up import example_value, warm_up
-from hypothesis import given
-from hypothesis import strategies as st
-
 from host.building import GOOD, build_snapshot
 
 SEEN = "seen = []\ndef score(rows):\n    seen.append(rows)\n    return [{'score': 0.5, 'decision': 'no'}]\n"

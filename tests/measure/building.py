@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from airlock_host.measure.records import ROW
 from airlock_host.schema import Schema
 

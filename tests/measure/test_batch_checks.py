@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from airlock_host.measure import run
-
 from measure.building import INPUT, KEYLESS_OUTPUT, write_answers
 
 GOLDEN = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from airlock_host.measure import bootstrap
-from airlock_host.measure.bootstrap import Intervals, intervals, seed
-from airlock_host.measure.metrics import Classification, Regression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from airlock_host.measure import bootstrap
+from airlock_host.measure.bootstrap import Intervals, intervals, seed
+from airlock_host.measure.metrics import Classification, Regression
 
 
 def two_models(rows: int, number: int, *, noise: float = 0.3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

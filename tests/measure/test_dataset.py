@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+
 from airlock_host.exceptions import InputUnusable
 from airlock_host.measure import run
 from airlock_host.measure.dataset import Dataset
-
 from measure.building import INPUT, customers, schema, write_dataset
 
 INPUTS = schema(*INPUT)

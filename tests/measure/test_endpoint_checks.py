@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from airlock_host.measure import run
 from airlock_host.measure.predictions import Scored
-
 from measure.building import INPUT, OUTPUT, customers, schema
 from measure.serving import Answer, Behaviour, endpoint
 

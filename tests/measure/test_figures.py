@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+
 from airlock_host.measure import figures
 from airlock_host.measure.metrics import Classification, Regression
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from airlock_host.measure import load, run
-from airlock_host.measure.latency import percentile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from airlock_host.measure import load, run
+from airlock_host.measure.latency import percentile
 from measure.building import INPUT
 from measure.serving import Answer, Behaviour, endpoint
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from airlock_host.measure.metrics import Classification, Regression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
+from airlock_host.measure.metrics import Classification, Regression
 
 SIZES = st.integers(2, 40)
 

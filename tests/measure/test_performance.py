@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from airlock_host.exceptions import InputUnusable
-from airlock_host.measure import run
 from sklearn import metrics as scikit
 
+from airlock_host.exceptions import InputUnusable
+from airlock_host.measure import run
 from measure.building import (
     OUTPUT,
     customers,

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from airlock_host.measure.predictions import Predictions, Reject, Scored, echoed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airlock_host.measure.predictions import Predictions, Reject, Scored, echoed
 from measure.building import INPUT, KEYLESS_OUTPUT, OUTPUT, customers, schema, write_answers
 
 ROWS = 50

@@ -7,14 +7,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from airlock_host.exceptions import InputUnusable
 from airlock_host.json_rows import BadRecords, read_records
 from airlock_host.measure import run
 from airlock_host.measure.records import bad_record, golden_and_made, made
 from airlock_host.schema import Schema
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from measure.building import INPUT, schema
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airlock_host.batch.run import run
 
+from airlock_host.batch.run import run
 from host.building import MEAN, MEANS, NUMBERS, build_snapshot
 
 Run = Callable[..., dict[str, Any]]

@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+
 from airlock_host.batch.run import MANIFEST
 from airlock_host.exceptions import WorkerDied
-
 from host.batch.conftest import Run
 from host.batch.test_run import everything_in
 from host.building import MEAN, NUMBERS, build_snapshot, write_numbers

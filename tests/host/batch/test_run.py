@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+
 from airlock_host.batch.run import MANIFEST
 from airlock_host.exceptions import InputUnusable, ModelFailed, SnapshotUnusable
-
 from host.batch.conftest import Run
 from host.building import GOOD, MEAN, NUMBERS, build_snapshot, write_numbers
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from airlock_host.exceptions import SnapshotUnusable
 from airlock_host.json_rows import read_records, write_records
 from airlock_host.models import load
 from airlock_host.snapshot import Snapshot
-
 from host.building import GOOD, INPUTS, OUTPUTS, write_manifest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
+
 from airlock_host.exceptions import SnapshotUnusable
 from airlock_host.json_rows import read_records, write_records
 from airlock_host.models import load
 from airlock_host.snapshot import Snapshot
-from onnx import TensorProto, helper
-
 from host.building import Entries, write_manifest
 
 A_AND_B: Entries = ({"name": "a", "type": "number"}, {"name": "b", "type": "number"})

@@ -8,11 +8,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
 from airlock_host.exceptions import ModelFailed, SnapshotUnusable
 from airlock_host.json_rows import read_records, write_records
 from airlock_host.models import Model, load
 from airlock_host.snapshot import Snapshot
-
 from host.building import GOOD, MEAN, NUMBERS, build_snapshot
 
 NUMBER = ({"name": "a", "type": "number"}, {"name": "b", "type": "number"})

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
+
 from airlock_host.models import load
 from airlock_host.serving.app import Application
 from airlock_host.snapshot import Deployment, Snapshot
-from starlette.testclient import TestClient
-
 from host.building import build_snapshot
 
 DEPLOYMENT = Deployment(
