@@ -36,10 +36,12 @@ unit: ## The tests that take seconds
 .PHONY: lint
 lint: ## ruff, mypy --strict and the layers
 	@$(AIRLOCK)
+	@$(HOST)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy plugins/airlock plugins/airlock_plugin.py demo
-	.venv/bin/mypy include/host/airlock_host
+	.venv/bin/mypy --config-file include/host/pyproject.toml --python-executable .venv-host/bin/python \
+		include/host/airlock_host
 	.venv/bin/lint-imports
 
 .PHONY: bench

@@ -144,7 +144,7 @@ def page(answers: list[dict[str, Any]]) -> str:
         "# Benchmarks",
         "",
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, on {machine()}.",
-        "The contestants of a row take turns in one run. Ratios say more than numbers: such machines are noisy.",
+        "The contestants of a row take turns in one run. Ratios say more than numbers.",
         "",
         "| what | measured | against | ratio | aim |",
         "| --- | ---: | --- | ---: | --- |",

@@ -66,7 +66,7 @@ def airflow(
             database_url=server.database("airflow"),
             registry_url=server.database("airlock"),
             options={
-                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
+                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
                 "AIRFLOW__AIRLOCK__GATE_INTERVAL_SECONDS": "60",
                 "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parent / "faults"),
