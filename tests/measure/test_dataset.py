@@ -108,7 +108,7 @@ def test_unusable_data_is_explained(tmp_path: Path, spoil: object, message: str)
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(InputUnusable, match=r"there is no file at .*/nowhere\.parquet"):
+    with pytest.raises(InputUnusable, match=r"data set 'holdout': .*/nowhere\.parquet does not exist"):
         Dataset.open(
             {"name": "holdout", "path": str(tmp_path / "nowhere.parquet"), "target": "defaulted"}, INPUTS
         )

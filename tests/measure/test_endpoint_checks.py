@@ -78,6 +78,22 @@ def test_smoke_of_a_good_endpoint() -> None:
     assert found["answers"] == {"answered": 5, "valid": 5, "problems": []}
 
 
+def test_many_records_go_in_several_requests() -> None:
+    behaviour = healthy()
+
+    found = check("smoke", behaviour, records=1200)
+
+    assert behaviour.asked == [500, 500, 200]
+    assert found["answers"]["valid"] == 1200
+
+
+@pytest.mark.parametrize("content", [{"risk": 0.5}, [], [{}] * 4])
+def test_smoke_tells_too_few_answers(content: Any) -> None:
+    found = check("smoke", healthy(score=lambda records: (200, content)))
+
+    assert found["answers"]["problems"] == ["5 records were not answered with a list of as many answers"]
+
+
 def test_smoke_tells_an_endpoint_that_is_not_ready() -> None:
     behaviour = healthy(score=lambda records: (503, {"error": "the model is still loading"}))
     behaviour.pages["/v2/health/ready"] = (503, {"ready": False})

@@ -133,6 +133,12 @@ def test_warm_up_is_sent_but_not_counted() -> None:
     assert len(found["figures"]) == 1
 
 
+def test_large_requests_are_prepared_in_small_number() -> None:
+    found = latency_of(Behaviour(good), records=10_000, requests=3, concurrency=1)
+
+    assert found["different_requests"] == 2
+
+
 def test_only_failures_have_no_percentile_and_no_figure() -> None:
     found = latency_of(Behaviour(lambda records: (500, {})))
 

@@ -89,10 +89,12 @@ def test_records_are_written_with_their_position_and_the_bad_one_last(tmp_path: 
     assert rows[2]["customer"] is None
 
 
-def test_a_golden_record_of_the_wrong_type_is_named(tmp_path: Path) -> None:
-    golden = [{"input": {"customer": "a", "income": "much"}, "output": {}}]
-    job = {"kind": "records", "input": INPUT, "golden": golden, "count": None, "bad": False}
+@pytest.mark.parametrize(("name", "value"), [("income", "much"), ("since", "yesterday"), ("customer", 7)])
+def test_a_golden_record_of_the_wrong_type_is_named(tmp_path: Path, name: str, value: Any) -> None:
+    golden = [{"input": {name: value}, "output": {}}]
+    fields = [*INPUT, {"name": "since", "type": "timestamp"}]
+    job = {"kind": "records", "input": fields, "golden": golden, "count": None, "bad": False}
 
-    with pytest.raises(InputUnusable, match="'income'") as raised:
+    with pytest.raises(InputUnusable, match=f"'{name}'") as raised:
         run({**job, "output": str(tmp_path / "records.parquet")})
-    assert raised.value.field == "income"
+    assert raised.value.field == name

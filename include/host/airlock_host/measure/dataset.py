@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from airlock_host.arrow_rows import arrow_type
+from airlock_host.batch.inputs import CSV, find_files
 from airlock_host.exceptions import InputUnusable
 from airlock_host.schema import Schema
 
@@ -123,20 +123,16 @@ class Dataset:
 
 
 def _files(name: str, path: str) -> list[Path]:
-    if Path(path).is_dir():
-        found = sorted(file for file in Path(path).rglob("*") if file.suffix in (".parquet", ".csv"))
-    else:
-        found = sorted(Path(file) for file in glob.glob(path, recursive=True))
-    if not found:
+    try:
+        return find_files([path])
+    except InputUnusable as error:
         raise InputUnusable(
-            f"data set {name!r}: there is no file at {path}. "
-            "Correct its path under datasets in the service's file."
-        )
-    return found
+            f"data set {name!r}: {error}. Correct its path under datasets in the service's file."
+        ) from None
 
 
 def _read(file: Path, schema: Schema) -> pa.Table:
-    if file.suffix == ".csv":
+    if file.name.endswith(CSV):
         types = {field.name: arrow_type(field) for field in schema}
         return pyarrow.csv.read_csv(file, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
     return pq.read_table(file)

@@ -11,6 +11,9 @@ import httpx
 from airlock_host.exceptions import HostError
 from airlock_host.measure.records import Record
 
+RECORDS_A_REQUEST = 500
+"""More go in several requests: endpoints limit the size of one."""
+
 _SECONDS = 60.0
 
 

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from airlock_host.arrow_rows import arrow_type
 from airlock_host.measure.answers import MOST_SHOWN
-from airlock_host.measure.endpoint import Endpoint, EndpointError, content, in_words
+from airlock_host.measure.endpoint import RECORDS_A_REQUEST, Endpoint, EndpointError, content, in_words
 from airlock_host.measure.records import ROW
 from airlock_host.measure.vectors import Vector
 from airlock_host.schema import Field, Schema
 from airlock_host.times import read_time
-
-_RECORDS_A_REQUEST = 500
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,9 @@ class Scored:
         answers: dict[int, Any] = {}
         rejects: list[Reject] = []
         with Endpoint(url) as endpoint:
-            for begin in range(0, features.num_rows, _RECORDS_A_REQUEST):
+            for begin in range(0, features.num_rows, RECORDS_A_REQUEST):
                 records = dict(
-                    enumerate(_json_records(features.slice(begin, _RECORDS_A_REQUEST)), start=begin)
+                    enumerate(_json_records(features.slice(begin, RECORDS_A_REQUEST)), start=begin)
                 )
                 try:
                     answers |= _ask(endpoint, records, rejects)

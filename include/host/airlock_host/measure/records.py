@@ -122,8 +122,8 @@ def write(records: Sequence[Record], schema: Schema, path: Path) -> None:
     """
     columns = {}
     for field in schema:
-        values = [_column_value(record.get(field.name), field) for record in records]
         try:
+            values = [_column_value(record.get(field.name), field) for record in records]
             columns[field.name] = pa.array(values, arrow_type(field))
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             raise InputUnusable(

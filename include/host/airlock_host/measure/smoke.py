@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airlock_host.measure.answers import describe_answers
-from airlock_host.measure.endpoint import Endpoint, EndpointError, content, in_words
+from airlock_host.measure.endpoint import RECORDS_A_REQUEST, Endpoint, EndpointError, content, in_words
 from airlock_host.measure.predictions import Scored
-from airlock_host.measure.records import golden_and_made
+from airlock_host.measure.records import Record, golden_and_made
 from airlock_host.schema import Schema
 
 
@@ -28,16 +28,30 @@ def _online(job: Mapping[str, Any]) -> dict[str, Any]:
             "asked": {"golden": len(golden), "made": len(records) - len(golden)},
         }
         try:
-            response = endpoint.score(records)
-        except EndpointError as error:
+            answers = _answers(endpoint, records, measured)
+        except (EndpointError, _RefusedError) as error:
             return {**measured, "answers": nothing(str(error))}
-    measured["served"] = served(response.headers)
-    if response.status_code != 200:
-        return {**measured, "answers": nothing(in_words(response))}
-    answers = content(response)
-    if not isinstance(answers, list):
-        return {**measured, "answers": nothing("a list of records was not answered with a list")}
     return {**measured, "answers": describe_answers(answers, Schema.read(job["output"]))}
+
+
+class _RefusedError(Exception):
+    """The endpoint did not answer good records with as many answers; the message says what it did."""
+
+
+def _answers(endpoint: Endpoint, records: Sequence[Record], measured: dict[str, Any]) -> list[Any]:
+    """The answers to all records; which snapshot gave them is added to what was measured."""
+    answers: list[Any] = []
+    for begin in range(0, len(records), RECORDS_A_REQUEST):
+        asked = records[begin : begin + RECORDS_A_REQUEST]
+        response = endpoint.score(asked)
+        measured["served"] = served(response.headers)
+        answered = content(response)
+        if response.status_code != 200:
+            raise _RefusedError(in_words(response))
+        if not isinstance(answered, list) or len(answered) != len(asked):
+            raise _RefusedError(f"{len(asked)} records were not answered with a list of as many answers")
+        answers += answered
+    return answers
 
 
 def _batch(job: Mapping[str, Any]) -> dict[str, Any]:
