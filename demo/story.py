@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from rich.console import Console
@@ -23,8 +24,12 @@ from demo.stack import PROJECT, AirflowStack, StackError
 
 REQUESTER, ADMINISTRATOR = "dana", "ada"
 APPROVERS = ("rita", "omar")
-DAY = datetime.fromisoformat("2026-01-02T02:00:00+00:00")
-MODELS = PROJECT / "data" / "models"
+DATA = PROJECT / "data"
+MODELS = DATA / "models"
+
+# The service is scored each night at two; the last interval that is complete began a day before that.
+TWO_O_CLOCK = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
+LAST_NIGHT = TWO_O_CLOCK - timedelta(days=1 if datetime.now(UTC) >= TWO_O_CLOCK else 2)
 
 SYMBOLS = {
     "success": "[green]✓[/]",
@@ -102,10 +107,10 @@ class Story:
         """Build three versions of each example model, and the data that they are measured on."""
         self.chapter("Build the example models and their data")
         with self.console.status("Training…"):
-            for script, out in (("build.py", MODELS), ("make_data.py", PROJECT / "data")):
-                self._run(
-                    [str(self.models_python), str(PROJECT / "include" / "models" / script), "--out", str(out)]
-                )
+            scripts, python = PROJECT / "include" / "models", str(self.models_python)
+            self._run([python, str(scripts / "build.py"), "--out", str(MODELS)])
+            first_day = f"{LAST_NIGHT - timedelta(days=2):%Y-%m-%d}"
+            self._run([python, str(scripts / "make_data.py"), "--out", str(DATA), "--from", first_day])
         self.console.print("Three versions of three models in data/models, their data in data/.")
 
     def start_airflow(self) -> None:
@@ -192,7 +197,7 @@ class Story:
                     key = f"{gate['run_id']}/{gate['task_id']}/{gate['evidence_digest']}"
                     if key in answered:
                         continue
-                    path = f"/api/v2/dags/{gate['dag_id']}/dagRuns/{gate['run_id'].replace('+', '%2B')}"
+                    path = f"/api/v2/dags/{gate['dag_id']}/dagRuns/{quote(gate['run_id'], safe='')}"
                     answer = client.patch(
                         f"{path}/taskInstances/{gate['task_id']}/-1/hitlDetails",
                         json={
@@ -217,22 +222,17 @@ class Story:
         self.console.print(f"{answer.text}   [dim]by {answer.headers['X-Airlock-Snapshot']}[/]")
 
     def score_a_day(self) -> None:
-        """The scheduled scoring of one day, by the same DAG that runs each night."""
-        self.chapter(f"Score the applications of {DAY:%Y-%m-%d} with what is active in PROD")
-        client = self.stack.client(REQUESTER)
+        """The schedule is switched on, and Airflow scores the last complete day by itself."""
+        self.chapter(f"Switch on the nightly scoring: the applications of {LAST_NIGHT:%Y-%m-%d}")
         dag_id = "heloc-credit-line.score"
-        answer = client.post(
-            f"/api/v2/dags/{dag_id}/dagRuns",
-            json={
-                "dag_run_id": f"demo-{DAY:%Y-%m-%d}",
-                "logical_date": DAY.isoformat(),
-                "data_interval_start": DAY.isoformat(),
-                "data_interval_end": (DAY + timedelta(days=1)).isoformat(),
-            },
+        client = self.stack.client(REQUESTER)
+        client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        runs = f"/api/v2/dags/{dag_id}/dagRuns"
+        [run] = self.stack.wait_until(
+            lambda: client.get(runs).json()["dag_runs"], "Airflow did not schedule the last night"
         )
-        answer.raise_for_status()
-        self.watch({dag_id: answer.json()["dag_run_id"]})
-        folder = PROJECT / "data" / "heloc-credit-line" / "scored" / f"{DAY:%Y-%m-%d}"
+        self.watch({dag_id: run["dag_run_id"]})
+        folder = DATA / "heloc-credit-line" / "scored" / f"{LAST_NIGHT:%Y-%m-%d}"
         for path in sorted(folder.glob("*.parquet")):
             self.console.print(f"{path.relative_to(PROJECT)}  {path.stat().st_size:,} bytes")
 
@@ -288,7 +288,7 @@ class Story:
 
 
 def _run_state(client: httpx.Client, dag_id: str, run_id: str) -> str:
-    answer = client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id.replace('+', '%2B')}")
+    answer = client.get(f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}")
     return str(answer.json()["state"]) if answer.status_code == 200 else "queued"
 
 
@@ -297,7 +297,7 @@ def _progress(client: httpx.Client, runs: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 2))
     for dag_id, run_id in runs.items():
         answer = client.get(
-            f"/api/v2/dags/{dag_id}/dagRuns/{run_id.replace('+', '%2B')}/taskInstances", params={"limit": 200}
+            f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances", params={"limit": 200}
         )
         tasks = answer.json()["task_instances"] if answer.status_code == 200 else []
         stages: dict[str, str] = {}

@@ -69,6 +69,7 @@ def airflow(
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
                 "AIRFLOW__AIRLOCK__GATE_INTERVAL_SECONDS": "60",
+                "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
                 "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parent / "faults"),
                 "KILL_POINTS": str(kill_points),
             },

@@ -40,8 +40,7 @@ def declare_services(project: Project) -> None:
     project.service("queued", mode="batch", on_newer="queue")
 
     project.service("no-runtime", "nowhere", mode="batch")
-    for name in ("narrow-first", "narrow-second"):
-        project.service(name, "narrow", mode="online")
+    project.service("narrow", "narrow", mode="batch")
 
     project.service("edited", "edited", mode="batch")
 

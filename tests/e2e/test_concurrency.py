@@ -83,15 +83,15 @@ def test_no_suitable_runtime_lists_each_with_its_reason(airflow: Airflow, tmp_pa
 
 
 def test_a_full_runtime_is_waited_for(airflow: Airflow, registry: Registry, tmp_path: Path) -> None:
-    for service in ("narrow-first", "narrow-second"):
-        airflow.snapshot(write_model(tmp_path / service, model=service, factor=2), service)
-    first = airflow.promote("narrow-first@1", "narrow-first")
-    airflow.task_state("narrow-first", first, "NARROW.gate", "awaiting_input")
+    service = "narrow"
+    airflow.snapshot(write_model(tmp_path / "model", model=service, factor=2), service)
+    slot = registry.leases.acquire(
+        deployment_id="dep-of-another", service=service, stage="NARROW", mode="batch"
+    )
 
-    second = airflow.promote("narrow-second@1", "narrow-second")
-    airflow.task_state("narrow-second", second, "NARROW.pick_runtime", "deferred")
+    run_id = airflow.promote(f"{service}@1", service)
+    airflow.task_state(service, run_id, "NARROW.pick_runtime", "deferred")
+    assert slot.name in airflow.log(service, run_id, "NARROW.pick_runtime"), "it says what it waits for"
 
-    passage = airflow.passage("narrow-first", first)
-    assert passage is not None
-    assert airflow.decide("rita", passage["id"], "LIVE", "reject").status_code == 201
-    airflow.task_state("narrow-second", second, "NARROW.gate", "awaiting_input")
+    registry.leases.release("dep-of-another")
+    airflow.task_state(service, run_id, "NARROW.gate", "awaiting_input")

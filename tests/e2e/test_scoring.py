@@ -84,7 +84,7 @@ def test_a_backfill_gives_the_same_output_and_no_duplicates(
             seconds=180,
         )
         runs = registry.scoring.list(service)
-        assert {run.state for run in runs} == {"completed"}
+        assert {run.state for run in runs} == {"completed"}, [run.reason for run in runs]
         for day in DAYS:
             table = output(project, service, day)
             assert table.num_rows == 4 * ROWS

@@ -79,33 +79,38 @@ def read_batch(batch: pa.RecordBatch, schema: Schema) -> tuple[Columns, list[Pro
 
     :returns: all rows, and what is wrong with which; the values of a row that has a problem mean nothing.
     """
-    nulls: list[Problem] = []
+    unusable: list[Problem] = []
 
     def column(field: Field) -> Any:
         array = batch.column(batch.schema.get_field_index(field.name))
         array = _decoded(array, field)
+        if pa.types.is_uint64(array.type) and field.type == "integer":
+            fits = pc.less_equal(array, pa.scalar(np.iinfo(np.int64).max, array.type))
+            for row in pc.indices_nonzero(pc.fill_null(pc.invert(fits), False)).to_pylist():
+                unusable.append(Problem(row, field.name, f"is {array[row]}", field.expected))
+            array = pc.if_else(fits, array, pa.scalar(0, array.type))
         if array.null_count and field.dtype in (np.int64, np.bool_):
             for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)):
-                nulls.append(Problem(int(row), field.name, "is null", field.expected))
+                unusable.append(Problem(int(row), field.name, "is null", field.expected))
             array = array.fill_null(0 if field.type == "integer" else False)
         return array.to_numpy(zero_copy_only=False)
 
     rows = Columns(schema, batch.num_rows, column)
     found = problems(rows)
-    return rows, merged(nulls, found)
+    return rows, merged(unusable, found)
 
 
-def merged(nulls: list[Problem], broken: list[Problem]) -> list[Problem]:
+def merged(unusable: list[Problem], broken: list[Problem]) -> list[Problem]:
     """All problems by record.
 
-    :param nulls: those of values that were not there or could not be read; something is in their place.
-    :param broken: those found among all values; what it says of such a value is left out.
+    :param unusable: those of values that were not there or could not be read; something is in their place.
+    :param broken: those found among all values; what it says of what is in such a place is left out.
     """
-    if not nulls:
+    if not unusable:
         return broken
-    told = {(problem.record, problem.field) for problem in nulls}
+    told = {(problem.record, problem.field) for problem in unusable}
     others = [problem for problem in broken if (problem.record, problem.field) not in told]
-    return sorted(nulls + others, key=lambda problem: problem.record)
+    return sorted(unusable + others, key=lambda problem: problem.record)
 
 
 def good_rows(count: int, found: list[Problem]) -> Mask:

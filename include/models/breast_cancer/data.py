@@ -2,8 +2,8 @@
 
 The data are the Breast Cancer Wisconsin (Diagnostic) set of W. H. Wolberg, W. N. Street and
 O. L. Mangasarian (University of Wisconsin, 1995), a copy of which comes with the scikit-learn
-package. The UCI Machine Learning Repository, where it was published, lists it under the licence
-CC BY 4.0; look there before you pass it on. No row of it is kept in this repository.
+package. It was published in the UCI Machine Learning Repository; see there under which licence before
+you pass it on. No row of it is kept in this repository.
 
 Three fifths of the samples are learned from, two fifths are held out, and the days to be scored are drawn
 from those held out. The values are never changed, so there are no switches for bias or drift here.

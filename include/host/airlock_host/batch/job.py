@@ -30,6 +30,7 @@ _KEYS = frozenset(
 class BatchJob:
     """What to score with what, and where to.
 
+    :param source: the job as it was written.
     :param inputs: files, folders and glob patterns, Parquet or CSV.
     :param output: a folder, or a file if its name ends in ``.parquet``.
     :param rejects: the JSON lines file for the records the model cannot take; by default ``_rejects.jsonl``
@@ -42,6 +43,7 @@ class BatchJob:
     :param batch_rows: how many rows the model gets in one call.
     """
 
+    source: Mapping[str, Any]
     model: Path
     inputs: tuple[str, ...]
     output: Path
@@ -89,6 +91,7 @@ class BatchJob:
         if not isinstance(provenance, dict):
             raise InputUnusable("'provenance' must be an object", field="provenance")
         return cls(
+            source=job,
             model=Path(job["model"]).absolute(),
             inputs=tuple(inputs),
             output=output,

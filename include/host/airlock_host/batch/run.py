@@ -1,6 +1,6 @@
 """A batch job from its file to its result.
 
-Parts are scored into a hidden folder beside the output. Only when all are done do they replace what was
+Parts are scored into a hidden folder in or beside the output. Only when all are done do they replace what was
 there, each by a rename, and last the manifest is written: ``_airlock.json`` in the output folder says which
 files belong to it. Nothing in these files depends on when, where or in how many processes they were made:
 a job that runs again, for whatever reason, leaves the same bytes, once.
@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
     planned = plan(_input_files(job), snapshot.inputs)
     output_layout = layout(planned.columns, job.columns, snapshot.outputs, dict(job.provenance))
     processes = _processes(job, planned)
+    progress = Progress(planned.rows)
     log.info(
         "scoring %s rows in %s parts with %s, %s at the same time",
         "an unknown number of" if planned.rows is None else f"{planned.rows:,}",
@@ -57,47 +59,38 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
         snapshot.model,
         processes,
     )
-    progress = Progress(planned.rows)
-    hidden = _hidden_folder(job)
-    shutil.rmtree(hidden, ignore_errors=True)
-    hidden.mkdir(parents=True)
-    try:
-        scored = _score(job, job_file, snapshot, planned, output_layout, hidden, processes, progress)
-        rejects = _put_rejects(job, planned, hidden)
+    with _hidden_folder(job) as hidden:
+        if processes > 1:
+            scored = score_parts(job, planned, hidden, processes=processes, progress=progress)
+        else:
+            scored = _score_here(job, snapshot, planned, output_layout, hidden, progress)
+        rejects = _put_rejects(job, planned, scored, hidden)
         files = (
             _put_file(job, planned, scored, hidden, output_layout)
             if job.one_file
             else _put_folder(job, planned, scored, hidden, rejects)
         )
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
     seconds = time.perf_counter() - started
-    rows_in = sum(part.rows_in for part in scored)
-    return _counts(scored) | {
+    counts = _counts(scored)
+    return counts | {
         "files": files,
         "rejects": rejects,
         "processes": processes,
         "seconds": round(seconds, 3),
         "seconds_loading": round(progress.seconds_loading, 3),
-        "rows_per_second": round(rows_in / seconds, 1),
+        "rows_per_second": round(counts["rows_in"] / seconds, 1),
     }
 
 
-def _score(
+def _score_here(
     job: BatchJob,
-    job_file: dict[str, Any],
     snapshot: Snapshot,
     planned: Plan,
     output_layout: Layout,
     folder: Path,
-    processes: int,
     progress: Progress,
 ) -> list[Scored]:
-    """Score all parts into ``folder``: in this process, or in several."""
-    if processes > 1:
-        return score_parts(
-            job_file, planned.parts, planned.columns, folder, processes=processes, progress=progress
-        )
+    """Score all parts in this process: what several would cost to start, small jobs do not take."""
     model = load(snapshot)
     progress.loaded()
     return [
@@ -132,8 +125,17 @@ def _processes(job: BatchJob, planned: Plan) -> int:
     return max(1, min(most, planned.rows // _ROWS_PER_PROCESS))
 
 
-def _hidden_folder(job: BatchJob) -> Path:
-    return job.output.parent / f".{job.output.name}.unfinished"
+@contextmanager
+def _hidden_folder(job: BatchJob) -> Iterator[Path]:
+    """A folder for what is unfinished, on the file system of the output."""
+    name = ".unfinished"
+    folder = job.output.with_name(f".{job.output.name}{name}") if job.one_file else job.output / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _counts(scored: Sequence[Scored]) -> dict[str, Any]:
@@ -144,19 +146,21 @@ def _counts(scored: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-def _put_rejects(job: BatchJob, planned: Plan, hidden: Path) -> dict[str, Any] | None:
+def _put_rejects(
+    job: BatchJob, planned: Plan, scored: Sequence[Scored], hidden: Path
+) -> dict[str, Any] | None:
     """Join the parts' rejects into one file; without rejects there is none, also no older one."""
-    joined = hidden / "rejects.jsonl"
-    with joined.open("wb") as target:
+    if not any(part.rows_rejected for part in scored):
+        job.rejects.unlink(missing_ok=True)
+        return None
+    job.rejects.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = job.rejects.with_name(f".{job.rejects.name}.unfinished")
+    with unfinished.open("wb") as target:
         for part in planned.parts:
             with (hidden / part.rejects_name).open("rb") as source:
                 shutil.copyfileobj(source, target)
-    if joined.stat().st_size == 0:
-        job.rejects.unlink(missing_ok=True)
-        return None
-    sha256 = file_sha256(joined)
-    job.rejects.parent.mkdir(parents=True, exist_ok=True)
-    joined.replace(job.rejects)
+    sha256 = file_sha256(unfinished)
+    unfinished.replace(job.rejects)
     return {"path": str(job.rejects), "sha256": sha256}
 
 
@@ -164,7 +168,6 @@ def _put_folder(
     job: BatchJob, planned: Plan, scored: Sequence[Scored], hidden: Path, rejects: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
     """Replace the output folder's files by the new parts."""
-    job.output.mkdir(parents=True, exist_ok=True)
     manifest = job.output / MANIFEST
     manifest.unlink(missing_ok=True)
     names = {part.name for part in planned.parts}

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,10 +14,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import pyarrow as pa
-
 from airlock_host import exceptions
-from airlock_host.batch.inputs import Part
+from airlock_host.batch.inputs import Part, Plan
+from airlock_host.batch.job import BatchJob
 from airlock_host.batch.part import Scored
 from airlock_host.batch.progress import Progress
 from airlock_host.exceptions import HostError, InputUnusable, WorkerDied
@@ -25,24 +24,18 @@ from airlock_host.processors import share_threads
 
 
 def score_parts(
-    job: dict[str, Any],
-    parts: Sequence[Part],
-    columns: pa.Schema,
-    folder: Path,
-    *,
-    processes: int,
-    progress: Progress,
+    job: BatchJob, planned: Plan, folder: Path, *, processes: int, progress: Progress
 ) -> list[Scored]:
-    """Score parts in several processes, each into its file in ``folder``.
+    """Score the planned parts in several processes, each part into its files in ``folder``.
 
-    :param job: as in the job's file.
     :returns: what became of each part, in the order of the parts.
     :raises HostError: what a process told, or :class:`WorkerDied`. All processes have ended then.
     """
     waiting: SimpleQueue[Part] = SimpleQueue()
-    for part in parts:
+    for part in planned.parts:
         waiting.put(part)
-    start = {"job": job, "columns": columns.serialize().to_pybytes().hex(), "folder": str(folder)}
+    columns = planned.columns.serialize().to_pybytes().hex()
+    start = {"job": dict(job.source), "columns": columns, "folder": str(folder)}
     with _started(processes) as workers, ThreadPoolExecutor(processes) as threads:
         try:
             futures = [threads.submit(_feed, worker, start, waiting, progress) for worker in workers]

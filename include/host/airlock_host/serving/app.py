@@ -49,11 +49,12 @@ class Application:
         self.dispatcher = Dispatcher(threads)
         self.measurements = Measurements(deployment, snapshot.outputs)
         self._max_body = max_body
-        self._headers = {
+        who = {
             "x-airlock-snapshot": deployment.snapshot,
             "x-airlock-digest": deployment.digest,
             "x-airlock-deployment": deployment.deployment,
         }
+        self._headers = {name: value for name, value in who.items() if value}
         self.asgi = Starlette(
             routes=self._routes(),
             exception_handlers={HTTPException: self._no_such_route, Exception: self._broken},
