@@ -91,6 +91,13 @@ def test_a_failed_stage_asks_nobody_and_shows_the_failure_before_all_numbers() -
     assert "How often a positive case gets a higher score" in said
 
 
+def test_a_failure_that_only_warns_is_explained() -> None:
+    said = text(html(report(judged(at_least(0.95, on_fail="warn"), performance()))))
+
+    assert "Nothing stops it; 1 of 1 check gave a warning (performance)." in said
+    assert "A failure of this check only warns, as the life cycle says." in said
+
+
 def test_an_open_question_is_put_to_a_person() -> None:
     said = text(html(report(PASSED, OPEN)))
 
@@ -104,7 +111,7 @@ def test_an_open_question_is_put_to_a_person() -> None:
         ([], "skipped", "No check was run, so nothing is known."),
         (["pass"], "pass", "The check passed."),
         (["pass", "pass"], "pass", "All 2 checks passed."),
-        (["pass", "warn"], "warn", "No check failed; 1 of 2 checks gave a warning (b)."),
+        (["pass", "warn"], "warn", "Nothing stops it; 1 of 2 checks gave a warning (b)."),
         (["inconclusive", "warn"], "inconclusive", "1 of 2 checks could not decide (a): a person has to."),
         (["fail", "inconclusive"], "fail", "1 of 2 checks failed (a)."),
         (["error", "fail"], "error", "1 of 2 checks could not run (a), which is not a pass."),

@@ -124,7 +124,7 @@ def verdict_words(results: Sequence[CheckResult]) -> str:
         case "skipped":
             return f"{counted} did not run ({names}), which is not a pass."
         case "warn":
-            return f"No check failed; {counted} gave a warning ({names})."
+            return f"Nothing stops it; {counted} gave a warning ({names})."
         case "pass":
             return "The check passed." if len(results) == 1 else f"All {total} passed."
 
