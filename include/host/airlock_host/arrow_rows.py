@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airlock_host.columns import Columns, Mask, null_mask, problems
+from airlock_host.columns import Columns, Mask, merged, null_mask, problems
 from airlock_host.exceptions import InputUnusable, Problem
 from airlock_host.schema import Field, Schema
 
@@ -98,19 +98,6 @@ def read_batch(batch: pa.RecordBatch, schema: Schema) -> tuple[Columns, list[Pro
     rows = Columns(schema, batch.num_rows, column)
     found = problems(rows)
     return rows, merged(unusable, found)
-
-
-def merged(unusable: list[Problem], broken: list[Problem]) -> list[Problem]:
-    """All problems by record.
-
-    :param unusable: those of values that were not there or could not be read; something is in their place.
-    :param broken: those found among all values; what it says of what is in such a place is left out.
-    """
-    if not unusable:
-        return broken
-    told = {(problem.record, problem.field) for problem in unusable}
-    others = [problem for problem in broken if (problem.record, problem.field) not in told]
-    return sorted(unusable + others, key=lambda problem: problem.record)
 
 
 def good_rows(count: int, found: list[Problem]) -> Mask:

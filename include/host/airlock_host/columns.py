@@ -95,6 +95,19 @@ def problems(columns: Columns) -> list[Problem]:
     return sorted(found, key=lambda problem: problem.record)
 
 
+def merged(unusable: list[Problem], broken: list[Problem]) -> list[Problem]:
+    """All problems by record.
+
+    :param unusable: those of values that were not there or could not be read; something is in their place.
+    :param broken: those found among all values; what it says of what is in such a place is left out.
+    """
+    if not unusable:
+        return broken
+    told = {(problem.record, problem.field) for problem in unusable}
+    others = [problem for problem in broken if (problem.record, problem.field) not in told]
+    return sorted(unusable + others, key=lambda problem: problem.record)
+
+
 def _doubtful(columns: Columns) -> Iterator[tuple[Field, Array]]:
     """The columns that may break a rule; the number columns are sorted out in a few calls for all."""
     schema = columns.schema

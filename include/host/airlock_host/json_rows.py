@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from airlock_host.columns import Columns, problems
+from airlock_host.columns import Columns, merged, problems
 from airlock_host.exceptions import BadRecords, Problem
 from airlock_host.schema import Field, FieldType, Schema
 from airlock_host.times import read_time
@@ -45,13 +45,14 @@ def read_columns(columns: Mapping[str, list[Any]], count: int, schema: Schema) -
             return values
         return [_read_value(value, field) for value in values]
 
+    unreadable: list[Problem] = []
     try:
         rows = Columns(schema, count, column)
     except (ValueError, TypeError, OverflowError):
-        raise BadRecords(_unreadable(columns, schema)) from None
-    broken = problems(rows)
-    if broken:
-        raise BadRecords(broken)
+        rows = Columns(schema, count, lambda field: _readable(columns[field.name], field, unreadable))
+    found = merged(unreadable, problems(rows))
+    if found:
+        raise BadRecords(found)
     return rows
 
 
@@ -102,15 +103,16 @@ def _completed(records: Sequence[Any], schema: Schema) -> list[dict[str, Any]]:
     return complete
 
 
-def _unreadable(columns: Mapping[str, list[Any]], schema: Schema) -> list[Problem]:
-    found = []
-    for field in schema:
-        for number, value in enumerate(columns[field.name]):
-            try:
-                _read_value(value, field)
-            except (ValueError, OverflowError):
-                found.append(Problem(number, field.name, f"is {_named(value)}", field.expected))
-    return sorted(found, key=lambda problem: problem.record)
+def _readable(values: list[Any], field: Field, unreadable: list[Problem]) -> list[Any]:
+    """Values as what numpy takes, with something in the place of each that is not of the field's type."""
+    read = []
+    for number, value in enumerate(values):
+        try:
+            read.append(_read_value(value, field))
+        except (ValueError, OverflowError):
+            unreadable.append(Problem(number, field.name, f"is {_named(value)}", field.expected))
+            read.append(_PLACEHOLDERS[field.type])
+    return read
 
 
 def _read_value(value: Any, field: Field) -> Any:
@@ -177,5 +179,13 @@ _NULLS: dict[FieldType, Any] = {
     "integer": np.nan,
     "boolean": None,
     "string": None,
+    "timestamp": "NaT",
+}
+
+_PLACEHOLDERS: dict[FieldType, Any] = {
+    "number": 0.0,
+    "integer": 0,
+    "boolean": False,
+    "string": "",
     "timestamp": "NaT",
 }

@@ -13,9 +13,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airlock_host.arrow_rows import arrow_fields, good_rows, merged, read_batch, write_arrays
+from airlock_host.arrow_rows import arrow_fields, good_rows, read_batch, write_arrays
 from airlock_host.batch.csv_rows import read_csv
 from airlock_host.batch.inputs import Part
+from airlock_host.columns import merged
 from airlock_host.exceptions import InputUnusable, ModelFailed, Problem
 from airlock_host.models import Model
 from airlock_host.schema import Schema
