@@ -8,8 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from host.serving.live import LiveHost
+
+HOST = Path(__file__).parents[2] / "include" / "host"
+
+# The processes that tests start must find the package as well.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HOST), os.environ.get("PYTHONPATH")]))
+sys.path.insert(0, str(HOST))
+
+# On a busy machine a single example may take long; that is no fault.
+settings.register_profile("host", deadline=None)
+settings.load_profile("host")
 
 
 def pytest_configure(config: pytest.Config) -> None:
