@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Any, Self
@@ -15,6 +16,9 @@ from airlock.exceptions import AirlockError
 
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _PIECE = 1024 * 1024
+
+PATIENCE_SECONDS = 20.0
+"""How long a busy server is asked again. SQLite refuses writers that come together."""
 
 
 def connect() -> Api:
@@ -105,13 +109,19 @@ class Api:
         )
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        try:
-            answer = self._client.request(method, path, **arguments)
-        except httpx.HTTPError as error:
-            raise _unreachable(self.url, error) from None
-        if answer.is_success:
-            return answer
-        raise _refusal(self.url, answer)
+        """Send a request; while the server's databases are busy, send it again: all may be repeated."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                answer = self._client.request(method, path, **arguments)
+            except httpx.HTTPError as error:
+                raise _unreachable(self.url, error) from None
+            if answer.is_success:
+                return answer
+            repeatable = "content" not in arguments  # a stream that was sent is used up
+            if answer.status_code != 503 or not repeatable or time.monotonic() >= deadline:
+                raise _refusal(self.url, answer)
+            time.sleep(0.5)
 
 
 def segment(name: str) -> str:

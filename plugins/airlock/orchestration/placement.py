@@ -189,15 +189,22 @@ class Placement:
 def undeploy(settings: Settings, registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
     """End a deployment: off its runtime first, then off the books, then the slot back."""
     adapter = settings.adapter(registry.catalog.runtime(deployment.runtime).spec)
-    adapter.undeploy({"name": champion_name(deployment.id)})
+    for handle in adapter.list():
+        if is_beside(handle["name"], deployment.id):
+            adapter.undeploy(handle)
     adapter.undeploy(deployment.handle or {"name": deployment.id})
     registry.deployments.set_state(deployment.id, "retired", reason=reason)
     registry.leases.release(deployment.id)
 
 
-def champion_name(deployment_id: str) -> str:
+def champion_name(deployment_id: str, check: str) -> str:
     """Under which name a champion stands beside the candidate while a check compares them."""
-    return f"{deployment_id}-champion"
+    return f"{deployment_id}-champion-{check}"
+
+
+def is_beside(name: str, deployment_id: str) -> bool:
+    """Whether this is a champion that stands beside a candidate."""
+    return name.startswith(f"{deployment_id}-champion-")
 
 
 class HasState(Protocol):

@@ -71,7 +71,9 @@ class RunCheck(StageOperator):
             self.log.info("%s", line)
         if result.status == "error":
             raise CheckError(f"{self.check.name} could not run: {result.summary}")
-        self._remove_champion(placement, deployment)
+        if any(step.where == "champion" for step in steps):
+            champion_handle = {"name": champion_name(deployment.id, self.check.name)}
+            placement.adapter(deployment.runtime).undeploy(champion_handle)
         task.context["ti"].xcom_push(key=ReportLink.xcom_key, value=report_url(task, self.stage.name))
         return {"status": result.status, "summary": result.summary}
 
@@ -166,7 +168,8 @@ class RunCheck(StageOperator):
         adapter: Adapter,
     ) -> Handle:
         """The champion scores the same data in its own environment, beside the candidate."""
-        plan = placement.plan(deployment, snapshot=champion, name=champion_name(deployment.id), mode="batch")
+        name = champion_name(deployment.id, self.check.name)
+        plan = placement.plan(deployment, snapshot=champion, name=name, mode="batch")
         handle = adapter.deploy(plan)
         status = settle(lambda: adapter.status(handle), "starting", task.settings.inline_wait.total_seconds())
         if status.state == "starting":
@@ -174,9 +177,6 @@ class RunCheck(StageOperator):
         if status.state != "ready":
             raise DeploymentFailed(f"The champion {champion.name} could not be brought up: {status.message}")
         return handle
-
-    def _remove_champion(self, placement: Placement, deployment: DeploymentRecord) -> None:
-        placement.adapter(deployment.runtime).undeploy({"name": champion_name(deployment.id)})
 
 
 def report_url(task: PassageTask, stage: str) -> str:
