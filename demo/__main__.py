@@ -1,7 +1,11 @@
-"""``make demo``: tell the story, then keep Airflow running until Ctrl-C (``DEMO_EXIT=1``: not)."""
+"""``make demo``: tell the story, then keep Airflow running until Ctrl-C.
+
+``DEMO_EXIT=1`` ends it after the story; ``DEMO_AFTER`` names a Python module to be run before that.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -30,6 +34,11 @@ def main() -> int:
         with stack:
             story.tell()
             story.say_where_to_look()
+            if module := os.environ.get("DEMO_AFTER"):
+                console.print(f"\nRunning {module} against the demo.")
+                stack.run(
+                    "python", "-m", module, DEMO_URL=stack.url, DEMO_PASSWORDS=json.dumps(stack.passwords)
+                )
             if not os.environ.get("DEMO_EXIT"):
                 console.print("\nCtrl-C ends it.")
                 signal.pause()

@@ -121,14 +121,15 @@ class AirflowStack:
         """Create or upgrade Airflow's database."""
         self.run("airflow", "db", "migrate")
 
-    def run(self, program: str, *arguments: str) -> str:
+    def run(self, program: str, *arguments: str, **environment: str) -> str:
         """Run one command of this virtual environment to its end and return what it printed.
 
         :raises StackError: it failed.
         """
         done = subprocess.run(
             [str(self.program(program)), *arguments],
-            env=self.environment,
+            env={**self.environment, **environment},
+            cwd=PROJECT,
             capture_output=True,
             text=True,
             check=False,

@@ -109,8 +109,9 @@ class Story:
         with self.console.status("Training…"):
             scripts, python = PROJECT / "include" / "models", str(self.models_python)
             self._run([python, str(scripts / "build.py"), "--out", str(MODELS)])
-            first_day = f"{LAST_NIGHT - timedelta(days=2):%Y-%m-%d}"
-            self._run([python, str(scripts / "make_data.py"), "--out", str(DATA), "--from", first_day])
+            make_data = [python, str(scripts / "make_data.py"), "--out", str(DATA)]
+            self._run(make_data)
+            self._run([*make_data, "--from", f"{LAST_NIGHT:%Y-%m-%d}", "--days", "1"])
         self.console.print("Three versions of three models in data/models, their data in data/.")
 
     def start_airflow(self) -> None:
