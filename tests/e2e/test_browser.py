@@ -41,8 +41,8 @@ def page() -> Iterator[Page]:
 
 def log_in(page: Page, airflow: Airflow, user: str) -> None:
     page.goto(airflow.stack.url)
-    page.get_by_label("Username").fill(user)
-    page.locator('input[type="password"]').fill(airflow.stack.passwords[user])
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(airflow.stack.passwords[user])
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(re.compile(r"^(?!.*login).*$"))
 

@@ -69,3 +69,24 @@ def render(
         return
     output.write_text(drawn, encoding="utf-8")
     say(str(output))
+
+
+@app.command()
+def shard(
+    dags: Annotated[Path, typer.Argument(help="The DAG folder.", exists=True, file_okay=False)] = Path(
+        "dags"
+    ),
+    include: Annotated[
+        Path, typer.Option(help="The folder with lifecycles/, services/, …", exists=True, file_okay=False)
+    ] = Path("include"),
+    count: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="How many; by default one for each 100 services.")
+    ] = None,
+) -> None:
+    """Spread the services over several DAG files, which Airflow reads in parallel."""
+    from airlock.orchestration.shards import shard_count, write_shards
+    from airlock.spec import service_index
+
+    services = len(service_index(include))
+    written = write_shards(dags, count or shard_count(services))
+    say("\n".join([f"{services} services in these files:", *(str(path) for path in written)]))

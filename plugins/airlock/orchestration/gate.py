@@ -141,8 +141,8 @@ def request_text(task: PassageTask, stage: Stage, policy: Policy) -> str:
     passage = task.passage
     places = "\n".join(f"- {approval.count} of **{approval.role}**" for approval in policy.approvals)
     separation = (
-        f"\nNot from {passage.requested_by} or {task.snapshot.created_by}: requesting or making a snapshot "
-        "and approving it are separate duties.\n"
+        f"\nNot from {' or '.join(sorted({passage.requested_by, task.snapshot.created_by}))}: requesting or "
+        "making a snapshot and approving it are separate duties.\n"
         if policy.separation_of_duties
         else ""
     )
