@@ -45,18 +45,25 @@ from airlock.checks.markdown_section import markdown
 from airlock.checks.report import Link, RoleSlot, StageReport, html
 from airlock.checks.result import CheckResult, DatasetFacts, Figure, Metric
 from airlock.checks.steps import Measurement, Step, failed, next_step
+from airlock.spec.checks import Contract, Delta, Latency, Limit, Performance, Smoke
 
 __all__ = [
     "Champion",
     "Change",
     "CheckContext",
     "CheckResult",
+    "Contract",
     "DatasetFacts",
+    "Delta",
     "Figure",
+    "Latency",
+    "Limit",
     "Link",
     "Measurement",
     "Metric",
+    "Performance",
     "RoleSlot",
+    "Smoke",
     "StageReport",
     "Step",
     "changes",
