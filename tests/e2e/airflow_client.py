@@ -117,7 +117,10 @@ class Airflow:
 
         def reached() -> str | None:
             state = self.tasks(dag_id, run_id).get(task_id)
-            return state if state in states else None
+            if state in states:
+                return state
+            assert self.run_state(dag_id, run_id) != "failed", f"the run failed while {task_id} was {state}"
+            return None
 
         return self.wait(
             reached, f"{task_id} of {run_id} did not become {states}", dag_id, run_id, seconds=seconds
