@@ -23,11 +23,7 @@ def slow() -> bool:
 
 def run(steps: Callable[[Dispatcher], object]) -> object:
     async def session() -> object:
-        dispatcher = Dispatcher()
-        try:
-            return await steps(dispatcher)  # type: ignore[misc]
-        finally:
-            dispatcher.close()
+        return await steps(Dispatcher())  # type: ignore[misc]
 
     return asyncio.run(session())
 
@@ -82,3 +78,20 @@ def test_a_model_is_never_called_twice_at_once() -> None:
         return max(await asyncio.gather(*(dispatcher.run(work, size) for size in sizes)))
 
     assert run(steps) == 1
+
+
+def test_it_is_busy_while_a_thread_works_also_for_a_client_that_has_left() -> None:
+    leave = threading.Event()
+
+    async def steps(dispatcher: Dispatcher) -> list[bool]:
+        request = asyncio.create_task(dispatcher.run(leave.wait, SIZE))
+        await asyncio.sleep(0)
+        busy = [dispatcher.busy]
+        request.cancel()
+        await asyncio.wait([request])
+        busy.append(dispatcher.busy)
+        leave.set()
+        await dispatcher.run(on_the_loop, SIZE)  # waits its turn
+        return [*busy, dispatcher.busy]
+
+    assert run(steps) == [True, True, False]

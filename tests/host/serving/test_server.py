@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -118,6 +119,27 @@ def test_sigterm_finishes_what_was_begun(
     client.join(60)
     assert answers[0].json() == {"score": 0.5, "decision": "yes"}
     assert host.process.wait(60) == 0
+
+
+def test_a_model_that_never_answers_does_not_keep_it_from_ending(
+    tmp_path: Path, start_host: StartHost, holds: dict[str, str]
+) -> None:
+    host = start_host(build_snapshot(tmp_path / "snapshot", WAITING), "--drain-seconds", "1", **holds)
+    url = host.ready()
+    Path(holds["SCORING"]).unlink()
+    Path(holds["HOLD_SCORE"]).touch()
+
+    def ask() -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(f"{url}/score", json=GOOD, timeout=60)
+
+    client = threading.Thread(target=ask)
+    client.start()
+    wait_for(Path(holds["SCORING"]).exists, "the model at work")
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(60) == 1
+    assert "the model was still at work 1 seconds after the end was asked for" in host.log
+    client.join(60)
 
 
 def test_sigterm_ends_it_while_it_loads(tmp_path: Path, start_host: StartHost, holds: dict[str, str]) -> None:

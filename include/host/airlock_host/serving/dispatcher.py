@@ -14,8 +14,8 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 _QUICK_SECONDS = 0.005
 _REMEMBERED = 4
@@ -29,23 +29,26 @@ class Dispatcher:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
-        self._running = 0
+        self._futures: set[Future[Any]] = set()
         self._seconds: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     async def run(self, work: Callable[[], Result], size: int) -> Result:
         """Run ``work`` for a request body of ``size`` bytes."""
         bucket = size.bit_length()
-        if self._running < self._threads and self._is_quick(bucket):
+        if len(self._futures) < self._threads and self._is_quick(bucket):
             return self._timed(work, bucket)
-        self._running += 1
+        future = self._pool.submit(self._timed, work, bucket)
+        self._futures.add(future)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work, bucket)
+            return await asyncio.wrap_future(future)
         finally:
-            self._running -= 1
+            # One whose client has left goes on: nothing can stop a thread.
+            self._futures = {future for future in self._futures if not future.done()}
 
-    def close(self) -> None:
-        """Wait for the running work and take no more."""
-        self._pool.shutdown()
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at work."""
+        return any(not future.done() for future in self._futures)
 
     def _timed(self, work: Callable[[], Result], bucket: int) -> Result:
         started = time.perf_counter()

@@ -61,6 +61,10 @@ def serve(options: ServeOptions) -> None:
         _write_whole(options.port_file, f"{listener.getsockname()[1]}\n")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(application, listener, options.drain_seconds))
+    if application.dispatcher.busy:
+        log.error("the model was still at work %s seconds after the end was asked for", options.drain_seconds)
+        # An ordinary end would wait for its thread, for ever perhaps.
+        os._exit(1)
 
 
 class _Server(uvicorn.Server):
