@@ -17,6 +17,8 @@ from tests.e2e.project import write_model
 
 pytestmark = pytest.mark.browser
 
+expect.set_options(timeout=60_000)  # a busy machine draws Airflow's pages slowly
+
 SERVICE = "answered-in-browser"
 FLAGS = (
     "--no-sandbox",
@@ -35,7 +37,9 @@ def page() -> Iterator[Page]:
     assert chromium, "scripts/prepare-test-machine installs it"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+        page.set_default_timeout(60_000)
+        yield page
         browser.close()
 
 
