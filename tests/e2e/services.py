@@ -27,7 +27,8 @@ def declare_services(project: Project) -> None:
     for name in ("marked-by-hand", "bytes-changed", "four-eyes", "two-places", "rejected"):
         project.service(name, mode="batch")
     project.service("evidence-changed", "guarded-twice", mode="batch")
-    project.service("failing-check", mode="batch")
+    project.lifecycle("contract", stages=[{"name": "LAB", "checks": ["contract"]}, {"name": "LIVE"}])
+    project.service("failing-check", "contract", mode="batch")
     project.service("cleaned", mode="batch")
     project.service("answered-in-browser", mode="online")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,11 @@ def read_columns(columns: Mapping[str, list[Any]], count: int, schema: Schema) -
         return [_read_value(value, field) for value in values]
 
     unreadable: list[Problem] = []
+    numbers: Any = [columns[name] for name in schema.number_names]
+    if not numbers or not _FITTING["number"].issuperset(map(type, chain.from_iterable(numbers))):
+        numbers = None
     try:
-        rows = Columns(schema, count, column)
+        rows = Columns(schema, count, column, numbers)
     except (ValueError, TypeError, OverflowError):
         rows = Columns(schema, count, lambda field: _readable(columns[field.name], field, unreadable))
     found = merged(unreadable, problems(rows))

@@ -102,12 +102,21 @@ class Field:
 class Schema:
     """Fields in their order, with what checking needs worked out once."""
 
-    __slots__ = ("fields", "names", "not_always_right", "number_maxima", "number_minima", "numbers")
+    __slots__ = (
+        "fields",
+        "names",
+        "not_always_right",
+        "number_maxima",
+        "number_minima",
+        "number_names",
+        "numbers",
+    )
 
     def __init__(self, fields: Iterable[Field]) -> None:
         self.fields = tuple(fields)
         self.names = tuple(field.name for field in self.fields)
         self.numbers = tuple(field for field in self.fields if field.type == "number")
+        self.number_names = tuple(field.name for field in self.numbers)
         self.not_always_right = tuple(
             field
             for field in self.fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -115,6 +116,9 @@ def _load(snapshot: Snapshot, loaded: asyncio.Future[Model], loop: asyncio.Abstr
     try:
         model = load(snapshot)
         warm_up(model)
+        # What the libraries and the model hold stays: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
     except BaseException as error:
         loop.call_soon_threadsafe(loaded.set_exception, error)
     else:
