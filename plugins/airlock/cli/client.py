@@ -102,24 +102,28 @@ class Api:
         self._request(
             "PUT",
             f"blobs/{sha256}",
+            stream=stream,
             params={"dag_id": service} if service else {},
-            content=iter(lambda: stream.read(_PIECE), b""),
             headers={"Content-Type": "application/octet-stream"},
             timeout=httpx.Timeout(600.0, connect=5.0),
         )
 
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _request(
+        self, method: str, path: str, *, stream: IO[bytes] | None = None, **arguments: Any
+    ) -> httpx.Response:
         """Send a request; while the server's databases are busy, send it again: all may be repeated."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
+            if stream is not None:
+                stream.seek(0)
+                arguments["content"] = iter(lambda: stream.read(_PIECE), b"")
             try:
                 answer = self._client.request(method, path, **arguments)
             except httpx.HTTPError as error:
                 raise _unreachable(self.url, error) from None
             if answer.is_success:
                 return answer
-            repeatable = "content" not in arguments  # a stream that was sent is used up
-            if answer.status_code != 503 or not repeatable or time.monotonic() >= deadline:
+            if answer.status_code != 503 or time.monotonic() >= deadline:
                 raise _refusal(self.url, answer)
             time.sleep(0.5)
 
