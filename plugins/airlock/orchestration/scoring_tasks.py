@@ -21,6 +21,7 @@ from airlock.spec import Service
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from jinja2 import Environment
 
     from airlock.registry import Registry
     from airlock.registry.records import ScoringRecord
@@ -54,6 +55,11 @@ class ScoringOperator(BaseOperator):
         self.stage = stage
         self.input_pattern = service.input or ""
         self.output_folder = service.output or ""
+
+    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
+        """Fill in the interval; a run that has none is left as it is, and the first task says so in words."""
+        if context.get("data_interval_start") is not None:
+            super().render_template_fields(context, jinja_env)
 
     def execute(self, context: Context) -> Any:
         with failing_in_words(context, scoring_failed):
