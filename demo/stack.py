@@ -89,9 +89,7 @@ class AirflowStack:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in PEOPLE.items()),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.home / "bundles"),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            # SQLite lets one writer at a time; the others wait for it, and 5 s are too few on a busy machine.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url
-            or f"sqlite:///{self.home}/airflow.db?timeout=60",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url or f"sqlite:///{self.home}/airflow.db",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports[1]),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports[2]),
             # A chain of short tasks waits for the scheduler's idle sleep otherwise (1 s for each task).

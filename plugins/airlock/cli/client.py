@@ -17,7 +17,7 @@ from airlock.exceptions import AirlockError
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _PIECE = 1024 * 1024
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """How long a busy server is asked again. SQLite refuses writers that come together."""
 
 

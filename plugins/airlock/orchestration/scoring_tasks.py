@@ -246,8 +246,8 @@ class CommitScoring(ScoringOperator):
         partitions = {part.partition for part in task.record.partitions}
         stale |= {
             path
-            for path in folder.glob(f"part-*{REJECTS}")
-            if path.name.removesuffix(REJECTS) not in partitions
+            for path in folder.glob(f"_part-*{REJECTS}")
+            if path.name.removeprefix("_").removesuffix(REJECTS) not in partitions
         }
         for path in sorted(stale):
             self.log.info("%s is of an earlier run of this interval: removed.", path.name)
