@@ -24,7 +24,7 @@ HOME = PROJECT / ".demo"
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     signal.signal(signal.SIGTERM, _as_interrupt)
     end_leftovers(HOME)
     shutil.rmtree(HOME, ignore_errors=True)
