@@ -59,8 +59,8 @@ def machine() -> str:
 
 
 SMALL = """
-**Small sizes (`--quick`), and a busy machine:** start-up is most of what the rows on batch show. `make bench` takes
-the real sizes.
+**Small sizes (`--quick`), and a busy machine:** start-up is most of what the rows on batch show.
+`make bench` takes the real sizes.
 """
 
 
