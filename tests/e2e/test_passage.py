@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -69,8 +70,8 @@ def test_an_unknown_snapshot_is_named_in_the_error(airflow: Airflow) -> None:
 
 def test_a_failed_check_is_an_outcome_and_not_a_crash(airflow: Airflow, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", model="liar", factor=3)
-    golden = (folder / "golden.jsonl").read_text().replace('"product": 3.0', '"product": 4.0')
-    (folder / "golden.jsonl").write_text(golden)
+    promised = {"input": {"value": 1.0}, "output": {"product": 4.0}}  # it answers 3.0
+    (folder / "golden.jsonl").write_text(json.dumps(promised) + "\n")
     airflow.snapshot(folder, "failing-check")
 
     run_id = airflow.promote("liar@1", "failing-check")
