@@ -56,7 +56,7 @@ lock: ## Renew requirements.lock from pyproject.toml
 	@$(AIRLOCK)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --upgrade \
-		--group dev --extra postgres pyproject.toml --output-file requirements.lock
+		--group dev --extra postgres --extra docker --extra kubernetes --extra s3 pyproject.toml --output-file requirements.lock
 
 .PHONY: clean
 clean: ## Remove what the other targets made

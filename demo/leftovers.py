@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from airlock.runtimes.local import stop_all
+from airlock.runtimes.local.adapter import stop_all
 
 MARK = "AIRFLOW_HOME"
 

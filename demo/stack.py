@@ -171,7 +171,7 @@ class AirflowStack:
         for process in self._processes.values():
             _signal_group(process, signal.SIGKILL)  # workers that outlived their scheduler
         self._processes.clear()
-        from airlock.runtimes.local import stop_all
+        from airlock.runtimes.local.adapter import stop_all
 
         stop_all(self.workspace)
 

@@ -20,7 +20,7 @@ NEEDED_BY_TASKS = (
     "airlock.checks.markdown_section",
     "airlock.orchestration.dag_files",
     "airlock.registry",
-    "airlock.runtimes.local",
+    "airlock.runtimes.local.adapter",
     "airlock.snapshots.store",
 )
 

@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from airlock.runtimes.base import RuntimeSettings
-from airlock.runtimes.local import stop_all
+from airlock.runtimes.local.adapter import stop_all
 from airlock.snapshots.manifest import Manifest
 from airlock.snapshots.pack import pack, publish
 from airlock.snapshots.store import ArtifactStore

@@ -273,6 +273,20 @@ class AdapterContract:
 
         assert len(adapter.logs(handle, lines=1).splitlines()) == 1
 
+    def test_a_log_is_followed_without_gap_or_repetition(self, adapter: Adapter, snapshot: Snapshot) -> None:
+        handle = ready(adapter, plan(snapshot()))
+        before = adapter.follow(handle)
+        ask(adapter, handle, "print", text="one line of the model")
+
+        found = wait_for(
+            lambda: adapter.follow(handle, before.position),
+            lambda log: any("one line of the model" in line for line in log.lines),
+            seconds=10,
+        )
+
+        after = adapter.follow(handle, found.position)
+        assert not any("one line of the model" in line for line in (*before.lines, *after.lines))
+
     def test_racing_deploys_make_one_deployment(
         self, adapter: Adapter, connect: Connect, snapshot: Snapshot, shared: Path
     ) -> None:
@@ -404,6 +418,47 @@ class AdapterContract:
 
         assert (status.state, status.cause) == ("failed", "memory")
         assert "512 MiB" in status.message
+
+    def test_a_removed_job_leaves_nothing_and_may_run_again(
+        self, adapter: Adapter, snapshot: Snapshot, score: Callable[..., Job]
+    ) -> None:
+        deployment = ready(adapter, plan(snapshot(), mode="batch"))
+        job = score(deployment)
+        handle = adapter.submit(job)
+        assert ended(adapter, handle).state == "succeeded"
+
+        adapter.remove_job(handle)
+        adapter.remove_job(handle)
+
+        assert adapter.job_status(handle).state == "gone"
+        assert ended(adapter, adapter.submit(job)).state == "succeeded"
+
+    def test_a_job_without_a_snapshot_runs_and_is_listed_until_it_is_removed(
+        self, adapter: Adapter, snapshot: Snapshot, shared: Path
+    ) -> None:
+        manifest = snapshot()
+        records = shared / "records.parquet"
+        arguments = {
+            "kind": "records",
+            "input": [field.model_dump(mode="json") for field in manifest.input_schema],
+            "golden": [],
+            "count": 5,
+            "bad": False,
+            "output": str(records),
+        }
+        handle = adapter.submit(
+            Job(name=f"job-{uuid.uuid4().hex[:12]}", command="check", arguments=arguments)
+        )
+
+        status = ended(adapter, handle)
+
+        assert status.state == "succeeded", status.message
+        assert status.result is not None
+        assert status.result["made"] == 5
+        assert parquet.read_table(records).num_rows == 5
+        assert [found["name"] for found in adapter.list_jobs()] == [handle["name"]]
+        adapter.remove_job(handle)
+        assert [*adapter.list_jobs()] == []
 
     def test_a_cancelled_job_ends(
         self, adapter: Adapter, snapshot: Snapshot, score: Callable[..., Job]

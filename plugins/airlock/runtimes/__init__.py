@@ -19,12 +19,16 @@ __all__ = ["adapter_for"]
 def adapter_for(spec: RuntimeSpec, settings: RuntimeSettings) -> Adapter:
     """The adapter that drives a runtime.
 
-    :raises AdapterError: there is none for its kind.
+    :raises AdapterError: a package that its kind needs is not installed.
     """
     if spec.kind == "local":
-        from airlock.runtimes.local import LocalAdapter
+        from airlock.runtimes.local.adapter import LocalAdapter
 
         return LocalAdapter(spec, settings)
-    from airlock.exceptions import AdapterError
+    if spec.kind == "docker":
+        from airlock.runtimes.docker.adapter import DockerAdapter
 
-    raise AdapterError(f"The runtime {spec.runtime} is of kind {spec.kind!r}, which has no adapter here.")
+        return DockerAdapter(spec, settings)
+    from airlock.runtimes.kubernetes.adapter import KubernetesAdapter
+
+    return KubernetesAdapter(spec, settings)

@@ -17,7 +17,8 @@ from airlock.snapshots.store import ArtifactStore
 from airlock.spec import Mode, Resources
 
 Handle = dict[str, Any]
-"""What an adapter needs to find a deployment again: plain JSON, always with its ``name``."""
+"""What an adapter needs to find a deployment again: plain JSON, always with its ``name``; with its ``image``
+where the kind runs images."""
 
 JobHandle = dict[str, Any]
 """What an adapter needs to find a job again: plain JSON, always with its ``name``."""
@@ -50,10 +51,15 @@ class Health:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where applications connect: ``kind`` is ``rest`` (``url`` is the base address)."""
+    """Where applications connect: ``kind`` is ``rest``.
+
+    :param url: the base address for applications.
+    :param inside: the base address for jobs of the same runtime, where it is another one.
+    """
 
     kind: Literal["rest"]
     url: str
+    inside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class DeploymentPlan:
 
     :param name: the deployment's id in the registry; deploying the same name and digest again adopts it.
     :param labels: service, stage, snapshot and passage, stamped on whatever is created.
+    :param image: the image, with its digest, that this snapshot ran in before; a kind that runs images takes
+        this very one, so that what was tested is what runs.
     """
 
     name: str
@@ -70,6 +78,7 @@ class DeploymentPlan:
     mode: Mode
     resources: Resources
     labels: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,18 @@ class JobStatus:
     cause: JobCause | None = None
 
 
+@dataclass(frozen=True)
+class LogLines:
+    """A piece of a log.
+
+    :param lines: what was logged since.
+    :param position: where to go on, for the next call.
+    """
+
+    lines: Sequence[str]
+    position: str
+
+
 class Adapter(Protocol):
     """What every kind of runtime can do. One contract test suite runs against all of them."""
 
@@ -159,5 +180,14 @@ class Adapter(Protocol):
     def logs(self, handle: Handle | JobHandle, *, lines: int = 50) -> str:
         """The last lines of a deployment's or a job's log."""
 
+    def follow(self, handle: Handle | JobHandle, position: str | None = None) -> LogLines:
+        """What a deployment or job logged since ``position``; from its beginning without one."""
+
+    def remove_job(self, handle: JobHandle) -> None:
+        """Take a job away with its log, once its result is recorded; what is gone already is well."""
+
     def list(self) -> Sequence[Handle]:
-        """Every deployment that Airlock put on this runtime and that is still there."""
+        """Every deployment that Airlock put on this runtime and of which anything is still there."""
+
+    def list_jobs(self) -> Sequence[JobHandle]:
+        """Every job without a deployment, running or ended, that was not removed."""

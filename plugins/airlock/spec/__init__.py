@@ -19,7 +19,18 @@ from airlock.spec.metrics import METRICS, Metric
 from airlock.spec.model import ModelDescription
 from airlock.spec.names import Mode
 from airlock.spec.policy import Approval, Policy, Roles
-from airlock.spec.runtime import LocalOptions, RuntimeSpec
+from airlock.spec.runtime import RuntimeSpec
+from airlock.spec.runtime_options import (
+    ContainerOptions,
+    DockerOptions,
+    Images,
+    KubernetesOptions,
+    LocalOptions,
+    Publish,
+    RuntimeOptions,
+    TlsFiles,
+    Volume,
+)
 from airlock.spec.schema import Field, FieldType
 from airlock.spec.service import Dataset, Resources, Service
 from airlock.spec.size import GiB, MiB
@@ -29,13 +40,17 @@ __all__ = [
     "Approval",
     "Check",
     "CheckKind",
+    "ContainerOptions",
     "Contract",
     "Dataset",
     "Delta",
+    "DockerOptions",
     "Field",
     "FieldType",
     "GiB",
+    "Images",
     "Include",
+    "KubernetesOptions",
     "Latency",
     "Lifecycle",
     "Limit",
@@ -46,14 +61,18 @@ __all__ = [
     "ModelDescription",
     "Performance",
     "Policy",
+    "Publish",
     "Resources",
     "Roles",
+    "RuntimeOptions",
     "RuntimeSpec",
     "Service",
     "Smoke",
     "Source",
     "Spec",
     "Stage",
+    "TlsFiles",
+    "Volume",
     "canonical_json",
     "checks",
     "digest",

@@ -19,6 +19,7 @@ from airlock.spec.metrics import METRICS
 from airlock.spec.model import ModelDescription
 from airlock.spec.policy import Policy, Roles
 from airlock.spec.runtime import RuntimeSpec
+from airlock.spec.runtime_options import OPTIONS
 from airlock.spec.service import Service
 
 Schema = dict[str, Any]
@@ -46,10 +47,29 @@ def _schema(kind: str, model: type[Spec]) -> Schema:
     definitions: dict[str, Schema] = schema.get("$defs", {})
     if model is Lifecycle:
         _put_checks_as_written(definitions)
+    if model is RuntimeSpec:
+        _put_options_of_each_kind(schema)
     _tidy(schema)
     return {"$schema": _DRAFT, "title": f"Airlock {kind}", **schema} | (
         {"dependencies": {"schedule": ["input", "output"]}} if model is Service else {}
     )
+
+
+def _put_options_of_each_kind(schema: Schema) -> None:
+    """Which options a runtime has depends on its kind."""
+    definitions = schema.setdefault("$defs", {})
+    for options in OPTIONS.values():
+        own = options.model_json_schema()
+        definitions |= own.pop("$defs", {})
+        definitions[options.__name__] = own
+    schema["properties"]["options"] = {"description": "What only this kind understands."}
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}},
+            "then": {"properties": {"options": {"$ref": f"#/$defs/{options.__name__}"}}},
+        }
+        for kind, options in OPTIONS.items()
+    ]
 
 
 def _put_checks_as_written(definitions: dict[str, Schema]) -> None:

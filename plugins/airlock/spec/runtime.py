@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.names import Line, Mode, Name, StageName
-from airlock.spec.size import Size
+from airlock.spec.runtime_options import OPTIONS, DockerOptions, KubernetesOptions, LocalOptions
 from airlock.spec.unique import Unique
-
-
-class LocalOptions(Spec):
-    """Options of the kind ``local``: limits of each process, where the operating system gives them."""
-
-    cpu: float | None = pydantic.Field(default=None, gt=0, le=1024)
-    """Processor cores; without it, what the service asks for."""
-    memory: Size | None = None
-    """Memory; without it, what the service asks for."""
 
 
 def _check_tag(tag: str) -> str:
@@ -42,8 +33,9 @@ class RuntimeSpec(Spec):
 
     runtime: Name
     """The runtime's name."""
-    kind: Literal["local"]
-    """What it is; ``local`` runs processes on the machine of the Airflow worker."""
+    kind: Literal["local", "docker", "kubernetes"]
+    """What it is: ``local`` runs processes on the machine of the Airflow worker, ``docker`` containers on a
+    Docker engine, ``kubernetes`` pods in a cluster."""
     stages: Annotated[list[StageName], pydantic.Field(min_length=1), Unique("stage")]
     """The stages it serves."""
     services: Annotated[list[ServiceTag], pydantic.Field(min_length=1), Unique("service")] = ["*"]  # noqa: RUF012  pydantic copies defaults
@@ -54,5 +46,15 @@ class RuntimeSpec(Spec):
     """How many deployments it holds at the same time."""
     connection: Line | None = None
     """The Airflow connection with its address and credentials, for kinds that need one."""
-    options: LocalOptions = LocalOptions()
+    options: pydantic.SerializeAsAny[LocalOptions | DockerOptions | KubernetesOptions] = pydantic.Field(
+        default=None, validate_default=True
+    )
     """What only this kind understands."""
+
+    @pydantic.field_validator("options", mode="plain")
+    @classmethod
+    def _options_of_the_kind(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        model = OPTIONS.get(info.data.get("kind", ""))
+        if model is None or isinstance(value, model):
+            return value  # an unknown kind is a mistake of its own
+        return model.model_validate({} if value is None else value)

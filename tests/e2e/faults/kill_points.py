@@ -47,7 +47,7 @@ def _dying_before(owner: Any, method: str, point: str) -> None:
 def _arm() -> None:
     from airlock.registry.leases import Leases
     from airlock.registry.scoring import Scoring
-    from airlock.runtimes.local import LocalAdapter
+    from airlock.runtimes.local.adapter import LocalAdapter
 
     _dying_after(Leases, "acquire", "pick_runtime")
     _dying_after(LocalAdapter, "deploy", "deploy")

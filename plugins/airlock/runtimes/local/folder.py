@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from airlock.runtimes.job_cause import JobCause
-from airlock.runtimes.local_process import Identity, identify
+from airlock.runtimes.local.process import Identity, identify
 
 PLAN = "plan.json"
 STATE = "state.json"
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
     :param purpose: ``server`` runs the host's server for good, ``environment`` only builds the environment
         (what a batch deployment needs), ``job`` runs the host once.
     :param digest: of the snapshot, empty for a job without one.
-    :param owner: see :mod:`airlock.runtimes.local_process`.
+    :param owner: see :mod:`airlock.runtimes.local.process`.
     :param arguments: of the host; the supervisor adds the port.
     :param variables: set for the host.
     :param cpu: cores.
@@ -228,3 +228,19 @@ def last_lines(folder: Path, lines: int, *, since: int = 0) -> str:
         if text.count(b"\n") > lines:
             break
     return "\n".join(text.decode("utf-8", "replace").splitlines()[-lines:])
+
+
+def lines_since(folder: Path, offset: int) -> tuple[list[str], int]:
+    """The whole lines of a folder's newer log file from a byte on, and where they end.
+
+    A file that is shorter than that has been emptied since: it is read from its beginning.
+    """
+    try:
+        with (folder / LOG).open("rb") as stream:
+            begin = offset if offset <= stream.seek(0, os.SEEK_END) else 0
+            stream.seek(begin)
+            text = stream.read()
+    except FileNotFoundError:
+        return [], offset
+    whole = text[: text.rfind(b"\n") + 1]
+    return whole.decode("utf-8", "replace").splitlines(), begin + len(whole)

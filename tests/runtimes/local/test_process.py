@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from airlock.runtimes.local_process import OWNER, die_with_parent, end_all, identify, owned_by
+from airlock.runtimes.local.process import OWNER, die_with_parent, end_all, identify, owned_by
 
-from .waiting import wait_for
+from ..waiting import wait_for
 
 Start = Callable[..., subprocess.Popen[bytes]]
 

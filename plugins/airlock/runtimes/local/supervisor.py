@@ -1,6 +1,6 @@
 """Looks after one deployment or job, from the building of its environment to its end.
 
-It runs as a process of its own that outlives the Airflow task (see :mod:`airlock.runtimes.local_start`), in
+It runs as a process of its own that outlives the Airflow task (see :mod:`airlock.runtimes.local.start`), in
 the folder of the deployment or job. Its child dies with it, so nothing is orphaned even when it is killed.
 It ends when there is nothing left to look after, or when it is told to (SIGTERM).
 
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airlock.runtimes.job_cause import JobCause
-from airlock.runtimes.local_child import Child, ToldToEnd
-from airlock.runtimes.local_folder import (
+from airlock.runtimes.local.child import Child, ToldToEnd
+from airlock.runtimes.local.folder import (
     LOG,
     PLAN,
     PORT,
@@ -31,7 +31,7 @@ from airlock.runtimes.local_folder import (
     log_size,
     read_json,
 )
-from airlock.runtimes.local_limits import Limits
+from airlock.runtimes.local.limits import Limits
 
 LINES_IN_MESSAGE = 20
 BUILD_SECONDS = 1800.0
@@ -114,7 +114,7 @@ class Supervisor:
     def _build_environment(self) -> None:
         if self._plan.environment.is_built():
             return
-        from airlock.runtimes.local_environment import BuildFailed, build
+        from airlock.runtimes.local.environment import BuildFailed, build
 
         try:
             build(
@@ -170,7 +170,7 @@ class Supervisor:
 
     def _start_server(self) -> None:
         """Start the server at the port it had before; at a new one if that is taken."""
-        from airlock.runtimes.local_port import is_free
+        from airlock.runtimes.local.port import is_free
 
         port = self._state.port or 0
         if port and not is_free(port):
@@ -188,7 +188,7 @@ class Supervisor:
 
         :raises Failed: it takes too long.
         """
-        from airlock.runtimes.local_port import read_port, says_ready
+        from airlock.runtimes.local.port import read_port, says_ready
 
         deadline = time.monotonic() + READY_SECONDS
         pause = 0.01

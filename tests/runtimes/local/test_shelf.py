@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from airlock.runtimes.local_folder import EnvironmentPlan, Plan
-from airlock.runtimes.local_process import OWNER, owned_by
-from airlock.runtimes.local_shelf import Shelf
+from airlock.runtimes.local.folder import EnvironmentPlan, Plan
+from airlock.runtimes.local.process import OWNER, owned_by
+from airlock.runtimes.local.shelf import Shelf
 
-from .contract import in_another_process, killed_after
-from .waiting import wait_for
+from ..contract import in_another_process, killed_after
+from ..waiting import wait_for
 
 ENVIRONMENT = EnvironmentPlan("/environments/1", "/lock", "sha256:1", "/python", "/host", "sha256:2", "/uv")
 

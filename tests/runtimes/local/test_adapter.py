@@ -19,14 +19,14 @@ import pytest
 from airlock.exceptions import AdapterError
 from airlock.runtimes import adapter_for
 from airlock.runtimes.base import Adapter, Handle, Job, JobStatus, RuntimeSettings
-from airlock.runtimes.local import DAYS_TO_KEEP_JOBS, LocalAdapter, stop_all
-from airlock.runtimes.local_folder import LOCK, Plan, State, supervisor_of
-from airlock.runtimes.local_limits import describe
+from airlock.runtimes.local.adapter import DAYS_TO_KEEP_JOBS, LocalAdapter, stop_all
+from airlock.runtimes.local.folder import LOCK, Plan, State, supervisor_of
+from airlock.runtimes.local.limits import describe
 from airlock.spec import MiB, Resources, RuntimeSpec
 
-from .conftest import Snapshot, processes_of
-from .contract import AdapterContract, Connect, ask, ended, in_another_process, plan, ready, settled
-from .waiting import wait_for
+from ..conftest import Snapshot, processes_of
+from ..contract import AdapterContract, Connect, ask, ended, in_another_process, plan, ready, settled
+from ..waiting import wait_for
 
 pytestmark = pytest.mark.package_index
 
@@ -487,10 +487,10 @@ def test_a_name_that_could_leave_the_workspace_is_refused(
 
 
 def test_the_supervisor_needs_the_standard_library_only() -> None:
-    plugins = Path(__file__).parents[2] / "plugins"
+    plugins = Path(__file__).parents[3] / "plugins"
     program = (
         f"import sys; sys.path.append({str(plugins)!r});"
-        "import airlock.runtimes.local_start, airlock.runtimes.local_supervisor"
+        "import airlock.runtimes.local.start, airlock.runtimes.local.supervisor"
     )
 
     # -S leaves out every package that is installed.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock.runtimes import local_folder
-from airlock.runtimes.local_folder import (
+from airlock.runtimes.local import folder as local_folder
+from airlock.runtimes.local.folder import (
     LOG,
     OLDER_LOG,
     EnvironmentPlan,

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from airlock.runtimes.local_folder import LOG, bound_log
-from airlock.runtimes.local_process import OWNER, die_with_parent, end_all
+from airlock.runtimes.local.folder import LOG, bound_log
+from airlock.runtimes.local.process import OWNER, die_with_parent, end_all
 
 TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that tell a supervisor to end."""
@@ -31,7 +31,7 @@ class Child:
 
     The kernel kills the child when this process dies. What the child prints goes to the folder's log.
 
-    :param owner: recognises the child and all it starts, see :mod:`airlock.runtimes.local_process`.
+    :param owner: recognises the child and all it starts, see :mod:`airlock.runtimes.local.process`.
     :param grace_seconds: between asking the child to end and killing it.
     """
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from airlock.exceptions import AdapterError
-from airlock.runtimes.local_interpreter import find_interpreter
+from airlock.runtimes.local.interpreter import find_interpreter
 
 
 def test_airlocks_own_python_is_taken_where_it_fits() -> None:

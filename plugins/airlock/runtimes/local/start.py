@@ -20,10 +20,10 @@ from pathlib import Path
 
 if __name__ == "__main__":
     # Last, so that nothing beside the package can stand in for a module of Python's own.
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from airlock.runtimes.local_child import TO_END
-from airlock.runtimes.local_folder import LOCK, LOG, Plan, State, sign_lock
+from airlock.runtimes.local.child import TO_END
+from airlock.runtimes.local.folder import LOCK, LOG, Plan, State, sign_lock
 
 _SECONDS_TO_START = 60
 
@@ -91,7 +91,7 @@ def main(folder: str, attempt: int) -> int:
     os.write(says_begun, b"1")
     os.close(says_begun)
 
-    from airlock.runtimes.local_supervisor import Supervisor
+    from airlock.runtimes.local.supervisor import Supervisor
 
     Supervisor(plan).run()
     return 0

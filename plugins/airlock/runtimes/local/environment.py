@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-from airlock.runtimes.local_folder import EnvironmentPlan
+from airlock.runtimes.local.folder import EnvironmentPlan
 
 Run = Callable[[Sequence[str]], None]
 """Runs a command to its end; raises :class:`BuildFailed` if it fails."""

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from airlock.exceptions import AdapterError
-from airlock.runtimes.local_folder import JOBS, Plan, State
-from airlock.runtimes.local_limits import remove_groups
-from airlock.runtimes.local_process import Identity, StillRunning, boot, end_all, identify
+from airlock.runtimes.local.folder import JOBS, Plan, State
+from airlock.runtimes.local.limits import remove_groups
+from airlock.runtimes.local.process import Identity, StillRunning, boot, end_all, identify
 
 _SECONDS_FOR_SUPERVISOR = 5.0  # what it gets on top of the grace time, to end its child
 

@@ -1,7 +1,7 @@
 """Kind ``local``: servers and jobs as supervised processes on this machine's loopback address.
 
-Every deployment and job is a folder (:mod:`airlock.runtimes.local_folder`) with a supervisor of its own
-(:mod:`airlock.runtimes.local_supervisor`), which outlives the Airflow task that asked for it. The adapter
+Every deployment and job is a folder (:mod:`airlock.runtimes.local.folder`) with a supervisor of its own
+(:mod:`airlock.runtimes.local.supervisor`), which outlives the Airflow task that asked for it. The adapter
 holds nothing in memory: it makes folders, starts supervisors and reads what they write.
 """
 
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from airlock.exceptions import AdapterError, Conflict, IntegrityError
-from airlock.runtimes import local_limits
 from airlock.runtimes.base import (
     DeploymentPlan,
     Endpoint,
@@ -29,11 +28,13 @@ from airlock.runtimes.base import (
     Job,
     JobHandle,
     JobStatus,
+    LogLines,
     RuntimeSettings,
     Status,
 )
-from airlock.runtimes.local_environment import source_digest
-from airlock.runtimes.local_folder import (
+from airlock.runtimes.local import limits
+from airlock.runtimes.local.environment import source_digest
+from airlock.runtimes.local.folder import (
     JOB,
     JOBS,
     MODEL,
@@ -42,14 +43,15 @@ from airlock.runtimes.local_folder import (
     Plan,
     State,
     last_lines,
+    lines_since,
     read_json,
     supervisor_of,
     write_atomically,
 )
-from airlock.runtimes.local_interpreter import find_interpreter, find_uv
-from airlock.runtimes.local_process import OWNER
-from airlock.runtimes.local_shelf import Shelf, end
-from airlock.runtimes.local_start import NotStarted, start
+from airlock.runtimes.local.interpreter import find_interpreter, find_uv
+from airlock.runtimes.local.process import OWNER
+from airlock.runtimes.local.shelf import Shelf, end
+from airlock.runtimes.local.start import NotStarted, start
 from airlock.spec import GiB, MiB, Resources, RuntimeSpec, digest, file_digest
 
 GRACE_SECONDS = 10.0
@@ -123,7 +125,7 @@ class LocalAdapter:
         except AdapterError as error:
             return Health(False, str(error))
         free_text = f"{free / GiB:.0f} GiB free"
-        return Health(True, f"Python {interpreter.version}, {free_text}. {local_limits.describe()}")
+        return Health(True, f"Python {interpreter.version}, {free_text}. {limits.describe()}")
 
     # --- deployments
 
@@ -246,6 +248,26 @@ class LocalAdapter:
     def logs(self, handle: Handle | JobHandle, *, lines: int = 50) -> str:
         """The last lines of a deployment's or a job's log: its own, and what its supervisor did."""
         return last_lines(self._folder_of(handle), lines)
+
+    def follow(self, handle: Handle | JobHandle, position: str | None = None) -> LogLines:
+        """What was logged since ``position``, which counts bytes of the newer log file."""
+        lines, reached = lines_since(self._folder_of(handle), int(position or 0))
+        return LogLines(lines, str(reached))
+
+    def remove_job(self, handle: JobHandle) -> None:
+        """Take a job's folder away, after its processes.
+
+        :raises AdapterError: a process could not be killed, or the folder not be removed.
+        """
+        self._jobs_of(handle.get("deployment")).remove(_checked(handle["name"]))
+
+    def list_jobs(self) -> Sequence[JobHandle]:
+        """Every job without a deployment that is on disk."""
+        handles: list[JobHandle] = []
+        for folder in self._jobs:
+            with suppress(FileNotFoundError):  # removed at this very moment
+                handles.append(self._handle(Plan.read(folder)) | {"deployment": None})
+        return handles
 
     # --- plans
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock.runtimes import local_limits
-from airlock.runtimes.local_limits import Limits, describe
+from airlock.runtimes.local import limits as local_limits
+from airlock.runtimes.local.limits import Limits, describe
 from airlock.spec import MiB
 
 ALLOCATE = "import sys; block = bytearray(int(sys.argv[1]) * 2**20); print('had enough')"

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, strategies
 from hypothesis import settings as example_settings
 
-from airlock.runtimes.local_environment import BuildFailed, build, source_digest
-from airlock.runtimes.local_folder import EnvironmentPlan
-from airlock.runtimes.local_interpreter import find_interpreter, find_uv
+from airlock.runtimes.local.environment import BuildFailed, build, source_digest
+from airlock.runtimes.local.folder import EnvironmentPlan
+from airlock.runtimes.local.interpreter import find_interpreter, find_uv
 
-from .waiting import wait_for
+from ..waiting import wait_for
 
 _fork = multiprocessing.get_context("fork")
 

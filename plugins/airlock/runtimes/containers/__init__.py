@@ -1,0 +1,1 @@
+"""What the kinds that run containers have in common."""

@@ -1,0 +1,1 @@
+"""Images of snapshots: made once, kept in a registry, found again by digest."""

@@ -1,0 +1,149 @@
+"""What a runtime's ``options`` may hold: one class for each kind of runtime."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import pydantic
+
+from airlock.spec.base import Spec
+from airlock.spec.duration import Duration
+from airlock.spec.names import Line, Name
+from airlock.spec.refusal import refusal
+from airlock.spec.size import Size
+from airlock.spec.unique import Unique
+
+
+class RuntimeOptions(Spec):
+    """Options that every kind has: limits of each deployment and job, where the runtime gives them."""
+
+    cpu: float | None = pydantic.Field(default=None, gt=0, le=1024)
+    """Processor cores; without it, what the service asks for."""
+    memory: Size | None = None
+    """Memory; without it, what the service asks for."""
+
+
+class LocalOptions(RuntimeOptions):
+    """Options of the kind ``local``."""
+
+
+EnvironmentName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+
+
+def _check_path(path: str) -> str:
+    if path.startswith("/") and path != "/" and ".." not in path.split("/"):
+        return path.rstrip("/")
+    raise refusal(f"{path!r} is not an absolute path", "Write it from the root, like /srv/airlock.")
+
+
+AbsolutePath = Annotated[Line, pydantic.AfterValidator(_check_path)]
+"""An absolute path, without ``..``."""
+
+
+class Images(Spec):
+    """How the image of a snapshot is made, and where it is kept.
+
+    An image is made once for each snapshot: the base image, the locked environment, the host and the model.
+    """
+
+    base: Line = "python:3.12-slim"
+    """The image that all others are made from; it has a Python that fits the snapshots."""
+    registry: Line | None = None
+    """Where images are pushed to and pulled from, with an optional path: ``registry.example:5000/airlock``.
+    Without one, images stay on the engine that made them."""
+    engine: Line | None = None
+    """The Docker engine that makes images, for runtimes that have none of their own."""
+
+
+class Volume(Spec):
+    """A volume that jobs share with Airflow: it is mounted at the folder where Airflow sees it too."""
+
+    volume: Line
+    """Name of the Docker volume or of the Kubernetes volume claim."""
+    folder: AbsolutePath
+    """Where it is mounted, in Airflow as well as in jobs."""
+    read_only: bool = False
+    """Jobs may not write to it."""
+
+
+class ContainerOptions(RuntimeOptions):
+    """Options that kinds have which run containers."""
+
+    images: Images = Images()
+    """How images are made, and where they are kept."""
+    volumes: Annotated[list[Volume], Unique("folder", by="folder")] = []  # noqa: RUF012
+    """Volumes that jobs read their input from and write their output to."""
+    environment: dict[EnvironmentName, str] = {}  # noqa: RUF012
+    """Variables that the containers get. Secrets belong in the connection's extra, as ``environment``."""
+    ready_within: Duration = timedelta(minutes=10)
+    """A deployment that is not ready by then has failed."""
+
+
+class TlsFiles(Spec):
+    """Files with which Airflow and a Docker engine know each other."""
+
+    ca: AbsolutePath
+    """The authority's certificate."""
+    certificate: AbsolutePath
+    """Airflow's certificate."""
+    key: AbsolutePath
+    """Airflow's private key."""
+
+
+def _check_ports(text: str) -> str:
+    first, _, last = text.partition("-")
+    if first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) <= 65_535:
+        return text
+    raise refusal(f"{text!r} is not a range of ports", "Write the first and the last one: 20000-23999.")
+
+
+class Publish(Spec):
+    """Where online deployments can be reached from outside the engine's networks."""
+
+    address: Line = "127.0.0.1"
+    """Address of the engine's machine to listen on; it also stands in the endpoint's URL."""
+    ports: Annotated[str, pydantic.AfterValidator(_check_ports)] = "20000-23999"
+    """Each deployment keeps one of these ports."""
+
+
+def _check_engine(url: str) -> str:
+    if url.startswith(("unix:///", "tcp://", "ssh://")):
+        return url
+    raise refusal(
+        f"{url!r} is no address of a Docker engine",
+        "Write unix:///var/run/docker.sock, tcp://host:2376 or ssh://user@host.",
+    )
+
+
+class DockerOptions(ContainerOptions):
+    """Options of the kind ``docker``."""
+
+    engine: Annotated[Line, pydantic.AfterValidator(_check_engine)] = "unix:///var/run/docker.sock"
+    """The engine: ``unix:///…``, ``tcp://host:2376`` or ``ssh://user@host``."""
+    tls: TlsFiles | None = None
+    """For an engine at ``tcp://``."""
+    project: Name = "airlock"
+    """Names and labels begin with it: give each Airlock its own where several share an engine."""
+    network: Line | None = None
+    """An existing network to join; without it, the project has one of its own."""
+    publish: Publish | None = Publish()
+    """``null`` publishes nothing: the endpoints are reached inside the network alone."""
+    user: Line | None = None
+    """``uid:gid`` that containers run as; without it, that of Airflow, or 10001 where Airflow is root."""
+
+
+class KubernetesOptions(ContainerOptions):
+    """Options of the kind ``kubernetes``."""
+
+    namespace: Name | None = None
+    """Where everything is put; without it, ``airlock-<runtime>``."""
+
+
+OPTIONS: dict[str, type[RuntimeOptions]] = {
+    "local": LocalOptions,
+    "docker": DockerOptions,
+    "kubernetes": KubernetesOptions,
+}
+"""The options of each kind of runtime."""
