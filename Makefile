@@ -31,7 +31,7 @@ test: ## All tests: host and measurements in their environments, then everything
 .PHONY: unit
 unit: ## The tests that take seconds
 	@$(AIRLOCK)
-	.venv/bin/pytest -q -m "not airflow and not browser"
+	.venv/bin/pytest -q -m "not airflow and not browser and not docker"
 
 .PHONY: lint
 lint: ## ruff, mypy --strict and the layers

@@ -102,7 +102,7 @@ def test_accepts_whatever_the_loader_accepts(kind_and_data: tuple[str, Any]) -> 
         ("service", "{service: a, lifecycle: b, owner: c, schedule: 0 6 * *, input: a, output: b}"),
         ("service", "{service: a, lifecycle: b, owner: c, schedule: '@often', input: a, output: b}"),
         ("runtime", "{runtime: a, kind: local}"),
-        ("runtime", "{runtime: a, kind: docker, stages: [DEV]}"),
+        ("runtime", "{runtime: a, kind: spark, stages: [DEV]}"),
         ("runtime", "{runtime: a, kind: local, stages: [DEV, DEV]}"),
         ("runtime", "{runtime: a, kind: local, stages: [DEV], services: ['**']}"),
         ("runtime", "{runtime: a, kind: local, stages: [DEV], capacity: 1.5}"),

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from airlock.exceptions import SpecError
-from airlock.spec import GiB, LocalOptions, RuntimeSpec
+from airlock.spec import DockerOptions, GiB, LocalOptions, RuntimeSpec
 
 
 def test_takes_any_service_in_both_modes_unless_said_otherwise() -> None:
@@ -19,11 +19,20 @@ def test_options_belong_to_the_kind() -> None:
     assert runtime.model_dump(mode="json")["options"] == {"cpu": 2.0, "memory": "1GiB"}
 
 
+def test_options_are_those_of_the_kind() -> None:
+    runtime = RuntimeSpec("docker-dev", "docker", ["DEV"], options=DockerOptions(engine="tcp://engine:2376"))
+
+    assert RuntimeSpec.model_validate_json(runtime.model_dump_json()) == runtime
+    assert RuntimeSpec("docker-dev", "docker", ["DEV"]).options == DockerOptions()
+    with pytest.raises(SpecError, match="unknown key 'engine'"):
+        RuntimeSpec(runtime="a", kind="local", stages=["DEV"], options={"engine": "tcp://engine:2376"})
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"kind": "locl"}, "Did you mean 'local'?"),
-        ({"kind": "docker"}, "Write 'local'."),
+        ({"kind": "spark"}, "Write 'local', 'docker' or 'kubernetes'."),
         ({"stages": []}, "the list is empty"),
         ({"stages": ["DEV", "DEV"]}, "the stage 'DEV' is here twice"),
         ({"services": ["cc fraud"]}, "'cc-fraud'"),
@@ -34,6 +43,13 @@ def test_options_belong_to_the_kind() -> None:
         ({"options": {"gpu": 1}}, "unknown key 'gpu'"),
         ({"options": {"memory": "lots"}}, "'lots' is not an amount of memory"),
         ({"options": 3}, "3 is not a mapping"),
+        ({"kind": "docker", "options": {"engin": "unix:///run/docker.sock"}}, "Did you mean 'engine'?"),
+        ({"kind": "docker", "options": {"engine": "localhost:2375"}}, "is no address of a Docker engine"),
+        ({"kind": "docker", "options": {"publish": {"ports": "9000"}}}, "is not a range of ports"),
+        (
+            {"kind": "docker", "options": {"volumes": [{"volume": "a", "folder": "b"}]}},
+            "not an absolute path",
+        ),
     ],
 )
 def test_mistakes(change: dict[str, Any], complaint: str) -> None:
