@@ -147,17 +147,49 @@ services = st.one_of(
         }
     ),
 )
-runtimes = mapping(
-    {
-        "runtime": names,
-        "kind": st.just("local"),
-        "stages": st.lists(stage_names, min_size=1, max_size=3, unique=True),
-    },
-    services=st.lists(st.one_of(names, st.just("*")), min_size=1, max_size=3, unique=True),
-    modes=st.lists(modes, min_size=1, unique=True),
-    capacity=st.integers(1, 1000),
-    connection=st.one_of(st.none(), lines),
-    options=mapping({}, cpu=st.floats(0.1, 64), memory=memory),
+_limits = {"cpu": st.floats(0.1, 64), "memory": memory}
+_container_options = _limits | {
+    "images": mapping(
+        {}, base=lines, registry=st.one_of(st.none(), lines), engine=st.one_of(st.none(), lines)
+    ),
+    "volumes": st.lists(
+        mapping(
+            {"volume": lines, "folder": st.sampled_from(["/srv/a", "/srv/b/c"])}, read_only=st.booleans()
+        ),
+        max_size=2,
+        unique_by=lambda volume: volume["folder"],
+    ),
+    "environment": st.dictionaries(st.sampled_from(["A", "B_1"]), st.text("ab=%"), max_size=2),
+    "ready_within": st.sampled_from(["10m", "1h30m"]),
+}
+_docker_options = _container_options | {
+    "engine": st.sampled_from(["unix:///run/docker.sock", "tcp://engine:2376", "ssh://me@engine"]),
+    "project": names,
+    "network": st.one_of(st.none(), lines),
+    "publish": st.one_of(st.none(), mapping({}, address=lines, ports=st.just("8000-8100"))),
+    "user": st.one_of(st.none(), lines),
+}
+
+
+def _runtimes(kind: str, options: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Written]:
+    return mapping(
+        {
+            "runtime": names,
+            "kind": st.just(kind),
+            "stages": st.lists(stage_names, min_size=1, max_size=3, unique=True),
+        },
+        services=st.lists(st.one_of(names, st.just("*")), min_size=1, max_size=3, unique=True),
+        modes=st.lists(modes, min_size=1, unique=True),
+        capacity=st.integers(1, 1000),
+        connection=st.one_of(st.none(), lines),
+        options=mapping({}, **options),
+    )
+
+
+runtimes = st.one_of(
+    _runtimes("local", _limits),
+    _runtimes("docker", _docker_options),
+    _runtimes("kubernetes", _container_options),
 )
 policies = mapping(
     {"stage": stage_names},
