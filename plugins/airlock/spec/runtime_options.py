@@ -9,6 +9,16 @@ import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.duration import Duration
+from airlock.spec.kubernetes_parts import (
+    Autoscale,
+    Ingress,
+    KServe,
+    ObjectName,
+    PodTemplatePatch,
+    Requests,
+    Route,
+    Toleration,
+)
 from airlock.spec.names import Line, Name
 from airlock.spec.refusal import refusal
 from airlock.spec.size import Size
@@ -137,8 +147,46 @@ class DockerOptions(ContainerOptions):
 class KubernetesOptions(ContainerOptions):
     """Options of the kind ``kubernetes``."""
 
-    namespace: Name | None = None
-    """Where everything is put; without it, ``airlock-<runtime>``."""
+    namespace: ObjectName | None = None
+    """Where everything is put; without it, ``airlock-<runtime>``. It is made where it is missing."""
+    context: Line | None = None
+    """The context of the kubeconfig file; without it, the connection's or the current one."""
+    replicas: int = pydantic.Field(default=1, ge=1, le=1000)
+    """How many pods an online deployment has, without ``autoscale``."""
+    autoscale: Autoscale | None = None
+    """Lets the number of pods follow the load."""
+    requests: Requests = Requests()
+    """What the scheduler sets aside for each pod; without it, as much as its limits."""
+    ingress: Ingress | None = None
+    """Makes online deployments reachable from outside the cluster, through an ingress controller."""
+    route: Route | None = None
+    """Makes online deployments reachable from outside the cluster, through a gateway."""
+    kserve: KServe | None = None
+    """Makes online deployments InferenceServices of KServe."""
+    service_account: ObjectName | None = None
+    """The service account of the pods; without it, they get no token of the cluster."""
+    pull_secrets: Annotated[list[ObjectName], Unique("secret")] = []  # noqa: RUF012
+    """Secrets with which the nodes log in to the image registry."""
+    environment_from: Annotated[list[ObjectName], Unique("secret")] = []  # noqa: RUF012
+    """Secrets whose keys become variables of the containers."""
+    node_selector: dict[Line, str] = {}  # noqa: RUF012
+    """Labels of the nodes that pods may run on."""
+    tolerations: list[Toleration] = []  # noqa: RUF012
+    """Taints of nodes that pods ignore."""
+    user: int | None = pydantic.Field(default=10001, ge=1, le=2**31 - 1)
+    """The number of the user and group that containers run as; ``null`` leaves it to the cluster."""
+    keep_jobs: Duration = timedelta(days=1)
+    """How long a job that has ended stays in the cluster, if nobody removes it before."""
+    pod_template: PodTemplatePatch = {}  # noqa: RUF012
+    """Laid over the pod template of every deployment and job: mappings are merged, lists of named things by
+    name, ``null`` removes. The container is called ``host``."""
+
+    @pydantic.model_validator(mode="after")
+    def _one_way_in(self) -> KubernetesOptions:
+        ways = [name for name in ("ingress", "route", "kserve") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise refusal(f"there is both {ways[0]} and {ways[1]}", "Keep one of them.")
+        return self
 
 
 OPTIONS: dict[str, type[RuntimeOptions]] = {
