@@ -6,9 +6,15 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # the host's environment has neither docker nor httpx
+    from tests.docker_engine import DockerEngine
+    from tests.image_registry import ImageRegistry
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -53,3 +59,37 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the home again."""
     shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """A real Docker engine, for tests that are marked ``docker``. Whoever stops it starts it again."""
+    from tests.docker_engine import DockerEngine, remove_leftovers
+
+    remove_leftovers()
+    engine = DockerEngine.in_new_folder()
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.remove()
+
+
+@pytest.fixture(scope="session")
+def base_image(docker_engine: DockerEngine) -> str:
+    """The name of an image on that engine which has a Python, as ``python:3.12-slim`` has."""
+    from tests import base_image
+
+    base_image.make(docker_engine.client(timeout=300))
+    return base_image.TAG
+
+
+@pytest.fixture(scope="session")
+def image_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRegistry]:
+    """A real image registry on loopback, without login."""
+    from tests.image_registry import ImageRegistry
+
+    registry = ImageRegistry(tmp_path_factory.mktemp("image-registry"))
+    registry.start()
+    yield registry
+    registry.stop()
