@@ -92,7 +92,7 @@ class DockerEngine:
         self._wait_until_ready()
 
     def stop(self) -> None:
-        """Stop it in order: its containers end too, and those with a restart policy come back at the start."""
+        """Stop it in order: its containers end too, and those that restart come back at the start."""
         if self._process is None:
             return
         self._process.terminate()

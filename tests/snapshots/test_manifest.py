@@ -16,6 +16,8 @@ from airlock.snapshots.manifest import Manifest
 
 from .conftest import manifest_of
 
+IMAGE = f"registry.example/risk@sha256:{'ab' * 32}"
+
 
 def test_the_digest_is_the_sha256_of_the_canonical_json(manifest: Manifest) -> None:
     canonical = manifest.canonical_json()
@@ -27,6 +29,19 @@ def test_a_manifest_survives_json(manifest: Manifest) -> None:
     again = Manifest.read(json.loads(json.dumps(manifest.document(), indent=2)), digest=manifest.digest)
     assert again == manifest
     assert again.digest == manifest.digest
+
+
+def test_the_digests_of_manifests_stay_what_they_were() -> None:
+    """If this fails, no snapshot that was ever recorded can be deployed any more."""
+    manifest = manifest_of({"weights.bin": b"1"})
+    assert manifest.digest == "sha256:657a6bb885e0f4f71713551c31d475b8c08d6db1edd6e2a6d810bb35c149a4e3"
+    assert "image" not in manifest.document()
+
+
+def test_an_own_image_is_in_the_document(manifest: Manifest) -> None:
+    again = Manifest.read(manifest.document() | {"image": IMAGE})
+    assert again.document()["image"] == again.image == IMAGE
+    assert Manifest.read(manifest.document() | {"image": None}).digest == manifest.digest
 
 
 @given(st.randoms(use_true_random=False))
@@ -54,6 +69,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("input_schema", [{"name": "income", "type": "integer"}]),
     ("output_schema", [{"name": "probability", "type": "number", "max": 1}]),
     ("entry_points", {"module": "model.py", "score": "predict"}),
+    ("image", IMAGE),
 ]
 
 

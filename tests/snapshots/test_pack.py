@@ -58,6 +58,15 @@ def test_the_manifest_says_what_is_in_the_folder(model_folder: Path) -> None:
     assert manifest.environment.lock_digest == f"sha256:{lock}"
 
 
+def test_an_image_of_the_models_own_is_part_of_the_snapshot(model_folder: Path) -> None:
+    image = f"registry.example/risk@sha256:{'0' * 64}"
+    without = packed(model_folder).manifest
+    (model_folder / "model.yaml").write_text((model_folder / "model.yaml").read_text() + f"image: {image}\n")
+    manifest = packed(model_folder).manifest
+    assert (without.image, manifest.image) == (None, image)
+    assert manifest.environment == without.environment  # the kind local runs it without the image
+
+
 def test_files_that_can_run_code_are_marked(model_folder: Path) -> None:
     (model_folder / "weights" / "trees.joblib").write_bytes(b"\x80\x04.")
     marked = [entry.path for entry in packed(model_folder).manifest.files if entry.unsafe_format]

@@ -38,6 +38,24 @@ def test_schemas_are_lists_of_fields(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "risk",
+        "library/python",
+        "python:3.12",
+        "registry.example:5000/a/b-c__d.e",
+        "localhost/x:V1",
+        "10.0.0.1:80/x",
+    ],
+)
+def test_a_model_may_have_an_image_of_its_own(tmp_path: Path, name: str) -> None:
+    image = f"{name}@sha256:{'0a' * 32}"
+    write(tmp_path, {"model.yaml": f"model: credit-card-fraud\nowner: payments\nimage: {image}\n"})
+
+    assert load_model(tmp_path).image == image
+
+
+@pytest.mark.parametrize(
     ("line", "complaint"),
     [
         ("source: ../model.py", "leaves the model's folder"),
@@ -45,6 +63,9 @@ def test_schemas_are_lists_of_fields(tmp_path: Path) -> None:
         ("golden: a\\b", "leaves the model's folder"),
         ("python: three", "'three' is not a range of Python versions"),
         ("python: 3.11", "3.11 is not text"),
+        ("image: python:3.12", "without its digest, so it may be another one tomorrow. Write name@sha256:"),
+        ("image: risk@sha256:abc", "'risk@sha256:abc' is no image with a digest"),
+        (f"image: Risk@sha256:{'0' * 64}", "is no image with a digest"),
         ("format: onxx", "Did you mean 'onnx'?"),
         ("input: [{name: a, type: number}, {name: a, type: string}]", "the field 'a' is here twice"),
         ("inptu: []", "Did you mean 'input'?"),

@@ -230,6 +230,7 @@ models = mapping(
     input=_fields,
     output=_fields,
     golden=st.one_of(st.none(), st.just("golden.jsonl")),
+    image=st.one_of(st.none(), st.just(f"registry.example:5000/risk@sha256:{'0' * 64}")),
 )
 
 BY_KIND: dict[str, st.SearchStrategy[Written]] = {

@@ -9,6 +9,9 @@ from typing import Any
 Manifest = Mapping[str, Any]
 
 
+_PLAIN = {"format": "Format", "python": "Python", "image": "Image", "owner": "Owner", "model": "Model"}
+
+
 @dataclass(frozen=True)
 class Change:
     """One thing that is otherwise in the candidate than in the champion.
@@ -35,7 +38,7 @@ def changes(candidate: Manifest, champion: Manifest | None) -> list[Change]:
     found += [_files(before, candidate), _environment(before, candidate)]
     found += [
         Change(what, str(before.get(key, "")) or "none", str(candidate.get(key, "")) or "none")
-        for key, what in (("format", "Format"), ("python", "Python"), ("owner", "Owner"), ("model", "Model"))
+        for key, what in _PLAIN.items()
         if before.get(key) != candidate.get(key)
     ]
     return [change for change in found if change is not None]

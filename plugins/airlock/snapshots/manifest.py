@@ -18,6 +18,7 @@ from airlock.exceptions import IntegrityError
 from airlock.snapshots.paths import RESERVED_FOLDER, clashes, objection
 from airlock.spec.digest import canonical_json
 from airlock.spec.digest import digest as digest_of
+from airlock.spec.image_reference import PinnedImage
 from airlock.spec.names import Mode, Name
 from airlock.spec.schema import Field
 
@@ -84,6 +85,8 @@ class Manifest(_Frozen):
         ``score`` and, where present, ``init``, ``metrics`` and ``train``; mlflow: ``model``, onnx: ``graph``
         (paths).
     :param python: the versions of Python the environment is locked for, such as ``>=3.11,<3.14``.
+    :param image: the container image that the model runs in instead of one made from its environment,
+        ``None`` for most.
     :param files: every file, sorted by path.
     :param golden: path of the golden records, ``None`` if there are none.
     """
@@ -102,6 +105,7 @@ class Manifest(_Frozen):
     golden: SnapshotPath | None = None
     modes: tuple[Mode, ...]
     services: tuple[Name, ...]
+    image: PinnedImage | None = None
 
     @model_validator(mode="after")
     def _files_are_consistent(self) -> Self:
@@ -170,7 +174,8 @@ class Manifest(_Frozen):
 
     def document(self) -> dict[str, Any]:
         """The manifest as plain JSON values, as the registry keeps it."""
-        return self.model_dump(mode="json")
+        # Where there is no image it is left out: the digests of older manifests must stay theirs.
+        return self.model_dump(mode="json", exclude=set() if self.image else {"image"})
 
     def canonical_json(self) -> bytes:
         """The manifest as canonical JSON (RFC 8785): the bytes the digest is of."""

@@ -72,6 +72,7 @@ def pack(
         golden=plan.golden,
         modes=tuple(sorted(plan.description.modes)),
         services=plan.services,
+        image=plan.description.image,
     )
     return Packed(manifest, folder)
 

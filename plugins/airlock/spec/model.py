@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from airlock.spec.base import Spec
+from airlock.spec.image_reference import PinnedImage
 from airlock.spec.mistakes import shown
 from airlock.spec.names import LONGEST_LINE, Line, Mode, Name, Text
 from airlock.spec.refusal import refusal
@@ -75,6 +76,9 @@ class ModelDescription(Spec):
     """The Python versions it runs on."""
     requirements: InnerPath = "requirements.txt"
     """The packages it needs, in the format of pip."""
+    image: PinnedImage | None = None
+    """A container image of the model's own, with its digest. Kinds that run containers put the model into it
+    instead of making an image from ``requirements``; it brings Python and all packages."""
     input: Fields = pydantic.Field(default_factory=list)
     """The fields of a record; for MLflow taken from the model's signature when absent."""
     output: Fields = pydantic.Field(default_factory=list)
