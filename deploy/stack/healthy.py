@@ -1,0 +1,71 @@
+"""Tells Docker whether one of Airflow's components works: exit code 0 if it does.
+
+``python healthy.py api-server|scheduler|dag-processor|triggerer|worker``. Cheap, because it runs every few
+seconds: only the worker's check imports more than the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+SECONDS = 10.0
+
+API_SERVER = "http://127.0.0.1:8080/api/v2/monitor/health"
+ALL_PARTS = "http://api-server:8080/api/v2/monitor/health"
+SCHEDULER = "http://127.0.0.1:8974/health"
+
+
+def _api_server() -> bool:
+    return part_is_healthy(API_SERVER, "metadatabase")
+
+
+def _scheduler() -> bool:
+    return part_is_healthy(SCHEDULER, "scheduler")
+
+
+def _dag_processor() -> bool:
+    return part_is_healthy(ALL_PARTS, "dag_processor")
+
+
+def _triggerer() -> bool:
+    return part_is_healthy(ALL_PARTS, "triggerer")
+
+
+def _worker() -> bool:
+    from celery import Celery  # type: ignore[import-untyped]
+
+    name = f"celery@{socket.gethostname()}"
+    app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
+    return bool(app.control.ping(destination=[name], timeout=SECONDS / 2, limit=1))
+
+
+CHECKS: dict[str, Callable[[], bool]] = {
+    "api-server": _api_server,
+    "scheduler": _scheduler,
+    "dag-processor": _dag_processor,
+    "triggerer": _triggerer,
+    "worker": _worker,
+}
+
+
+def part_is_healthy(url: str, part: str) -> bool:
+    """Ask for Airflow's state and read what it says of one part.
+
+    :raises OSError: nobody answers.
+    """
+    try:
+        with urlopen(url, timeout=SECONDS) as answer:  # noqa: S310  the addresses above
+            state = json.load(answer)
+    except HTTPError as refusal:
+        state = json.load(refusal)
+    return bool(state[part]["status"] == "healthy")
+
+
+if __name__ == "__main__":
+    sys.exit(0 if CHECKS[sys.argv[1]]() else 1)
