@@ -41,6 +41,12 @@ def get_provider_info() -> dict[str, Any]:
                         "environments and logs. Empty: a folder under AIRFLOW_HOME.",
                         example="/var/lib/airlock",
                     ),
+                    "scratch": _option(
+                        "Where the jobs of checks keep their files until the result is recorded: a folder "
+                        "at the same path for Airflow and for the runtimes, or an fsspec URL that both "
+                        "reach. Empty: `checks` in the workspace.",
+                        example="s3://models/scratch",
+                    ),
                     "host_source": _option(
                         "The folder of the airlock-host project, which runs models inside a runtime. "
                         "Empty: the one that came with Airlock.",

@@ -133,3 +133,23 @@ def test_an_unknown_one_is_not_found(registry: Registry) -> None:
     assert registry.deployments.find("dep-0") is None
     with pytest.raises(NotFound, match="no deployment 'dep-0'"):
         registry.deployments.get("dep-0")
+
+
+def test_a_snapshot_keeps_the_image_that_it_ran_in_first(registry: Registry, passage: PassageRecord) -> None:
+    image_of = registry.deployments.image_of
+    first = deploy(registry, passage)
+    assert image_of(passage.snapshot_digest) is None
+
+    def ran_in(deployment: str, image: str) -> None:
+        registry.deployments.set_state(deployment, "ready", handle={"name": deployment, "image": image})
+
+    ran_in(first.id, f"sha256:{'a' * 64}")
+    assert image_of(passage.snapshot_digest) is None, "an image of one engine only"
+    later = deploy(registry, passage, "PROD")
+    ran_in(later.id, f"registry.example/fraud@sha256:{'b' * 64}")
+    assert image_of(passage.snapshot_digest) == f"registry.example/fraud@sha256:{'b' * 64}"
+    ran_in(first.id, f"registry.example/fraud@sha256:{'c' * 64}")
+    registry.deployments.set_state(first.id, "retired")
+
+    assert image_of(passage.snapshot_digest) == f"registry.example/fraud@sha256:{'c' * 64}"
+    assert image_of("sha256:other") is None

@@ -53,6 +53,36 @@ def test_output_is_a_folder() -> None:
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        "data/{{ data_interval_start | ds }}/*.csv",
+        "/srv/data/in",
+        "s3://bucket/{{ ds }}/*.parquet",
+        "file:///srv",
+        "C:x",
+    ],
+)
+def test_places_are_paths_or_urls(place: str) -> None:
+    assert service(input=place).input == place
+    assert service(datasets={"holdout": {"path": place, "target": "y"}}).datasets["holdout"].path == place
+
+
+@pytest.mark.parametrize(
+    ("place", "complaint"),
+    [
+        ("s3:/bucket/in", "is not a whole URL"),
+        ("s3://", "is not a whole URL"),
+        ("s3://key:secret@bucket/in", "holds credentials"),
+    ],
+)
+def test_wrong_places(place: str, complaint: str) -> None:
+    for wrong in ({"input": place}, {"output": place}, {"datasets": {"x": {"path": place, "target": "y"}}}):
+        with pytest.raises(SpecError, match=complaint) as refused:
+            service(**wrong)
+        assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "schedule",
     ["0 6 * * *", "*/15 0-6,12 1,15 jan-jun mon-fri", "5 4 * * sun", "0 0 1 1 7", "@hourly", "@monthly"],
 )

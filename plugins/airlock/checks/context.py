@@ -32,7 +32,7 @@ class CheckContext:
     :param digest: of the candidate's manifest.
     :param manifest: the candidate's manifest as plain JSON.
     :param mode: how the candidate is deployed.
-    :param scratch: a folder that every step of this check sees, on the runtime's side.
+    :param scratch: a folder, or a URL, that every step of this check sees, on the runtime's side.
     :param endpoint: base address of the candidate's REST endpoint; ``None`` in mode ``batch``.
     :param champion: ``None`` when the service has no version in use yet.
     :param datasets: the service's data sets by name, their paths as the runtime finds them.
@@ -43,7 +43,7 @@ class CheckContext:
     digest: str
     manifest: Mapping[str, Any]
     mode: Mode
-    scratch: Path
+    scratch: Path | str
     endpoint: str | None = None
     champion: Champion | None = None
     datasets: Mapping[str, Dataset] = field(default_factory=dict)

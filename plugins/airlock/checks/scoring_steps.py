@@ -76,7 +76,7 @@ def rejects(context: CheckContext, name: str) -> str:
 
 def path(context: CheckContext, name: str) -> str:
     """A file in the scratch folder."""
-    return str(context.scratch / name)
+    return f"{context.scratch}/{name}"
 
 
 def endpoint(context: CheckContext) -> str:

@@ -10,6 +10,7 @@ from airlock.exceptions import Conflict, NotFound
 from airlock.orchestration.configuration import load_settings, open_registry
 from airlock.orchestration.failures import failing_in_words, wait_for
 from airlock.orchestration.passage_task import PassageOperator, PassageTask, record_failure
+from airlock.orchestration.watching import Begun
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,13 +26,14 @@ class BeginPassage(PassageOperator):
     Where another snapshot of the service is under way, the service's ``on_newer`` says what happens.
     """
 
-    def execute(self, context: Context) -> Any:
+    def go_on(self, context: Context, begun: Begun) -> Any:
+        """Register the passage instead of finding it."""
         with failing_in_words(context, record_failure):
             registry = open_registry()
             snapshot = self._snapshot(registry, context["params"].get("snapshot"))
             passage = self._begin(registry, snapshot, context)
-            task = PassageTask(context, load_settings(), registry, self.open(registry, passage))
-            return self.run(task)
+            passage = self.open(registry, passage)
+            return self.run(PassageTask(context, load_settings(), registry, passage, begun))
 
     def run(self, task: PassageTask) -> dict[str, str]:
         passage = task.passage

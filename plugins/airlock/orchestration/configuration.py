@@ -27,6 +27,7 @@ class Settings:
     :param artifact_store: fsspec URL of the snapshots' files.
     :param include_folder: life cycles, services, runtimes, policies.
     :param workspace: folder of this machine for runtimes of kind ``local``.
+    :param scratch: where the jobs of checks keep their files: a folder or a URL that tasks and runtimes see.
     :param host_source: the ``airlock-host`` project.
     :param inline_wait: how long a task waits in its worker slot before it defers. Deferring costs two
         task starts (about 2 s), so a wait that is shorter than this is cheaper in the slot.
@@ -38,6 +39,7 @@ class Settings:
     artifact_store: str
     include_folder: Path
     workspace: Path
+    scratch: str
     host_source: Path
     inline_wait: timedelta
     gate_interval: timedelta
@@ -62,11 +64,13 @@ class Settings:
 def load_settings() -> Settings:
     """Read the ``[airlock]`` section; everything has a default under ``AIRFLOW_HOME``."""
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    workspace = Path(_option("workspace", f"{home}/airlock/workspace"))
     return Settings(
         database_url=_option("database_url", f"sqlite:///{home}/airlock/registry.db"),
         artifact_store=_option("artifact_store", f"file://{home}/airlock/artifacts"),
         include_folder=Path(_option("include_folder", str(_project_folder() / "include"))),
-        workspace=Path(_option("workspace", f"{home}/airlock/workspace")),
+        workspace=workspace,
+        scratch=_option("scratch", str(workspace / "checks")),
         host_source=Path(_option("host_source", str(_host_source()))),
         inline_wait=timedelta(seconds=float(_option("inline_wait_seconds", "20"))),
         gate_interval=timedelta(seconds=float(_option("gate_interval_seconds", "300"))),

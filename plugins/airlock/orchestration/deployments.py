@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink
-
-from airlock.exceptions import Conflict, RuntimeBusy
-from airlock.orchestration.failures import wait_for
+from airlock.exceptions import Conflict
+from airlock.orchestration.failures import claim_or_wait, wait_for
 from airlock.orchestration.judge import refuse_entry
+from airlock.orchestration.links import ENDPOINT
 from airlock.orchestration.passage_task import PassageOperator, PassageTask
 from airlock.orchestration.placement import Placement
 from airlock.spec import Mode, Stage
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
-    from airflow.sdk.types import TaskInstanceKey
-
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, PassageRecord
 
@@ -50,37 +46,14 @@ class StageOperator(PassageOperator):
             resources=self.pathway.service.resources,
         )
 
-    def claim_or_wait(self, task: PassageTask) -> DeploymentRecord:
-        """A slot; or, while all runtimes that fit are full, leave the worker slot and come back."""
-        try:
-            return self.placement(task).claim()
-        except RuntimeBusy as busy:
-            self.log.info("%s", busy)
-            wait_for(
-                self, "slot is free", service=task.passage.service, stage=self.stage.name, mode=self.mode
-            )
-            raise  # not reached: waiting leaves the task
-
 
 class PickRuntime(StageOperator):
     """Takes a slot on the runtime that fits best."""
 
     def run(self, task: PassageTask) -> str:
-        deployment = self.claim_or_wait(task)
+        deployment = claim_or_wait(self, self.placement(task))
         self.log.info("%s goes to %s as %s.", task.passage.snapshot_name, deployment.runtime, deployment.id)
         return deployment.runtime
-
-
-class EndpointLink(BaseOperatorLink):
-    """The address of an online deployment, on the task's page."""
-
-    name = "Endpoint"
-    xcom_key = "endpoint"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        from airflow.sdk.execution_time.xcom import XCom
-
-        return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
 
 
 class Deploy(StageOperator):
@@ -89,16 +62,22 @@ class Deploy(StageOperator):
     This is the lock that counts: whatever Airflow's task states say, it is judged here again.
     """
 
-    operator_extra_links = (EndpointLink(),)
+    operator_extra_links = (ENDPOINT,)
 
     def run(self, task: PassageTask) -> dict[str, Any]:
         refuse_entry(task.registry, task.settings.runtime_settings().store, task.passage, self.stage.name)
-        deployment = self.claim_or_wait(task)
-        deployment = self.placement(task).bring_up(deployment)
+        placement = self.placement(task)
+        deployment = placement.bring_up(claim_or_wait(self, placement), task.begun)
         if deployment.state == "deploying":
-            wait_for(self, "deployment settled", runtime=deployment.runtime, handle=deployment.handle)
+            wait_for(
+                self,
+                "deployment settled",
+                task.begun,
+                runtime=deployment.runtime,
+                handle=deployment.handle,
+            )
         for endpoint in deployment.endpoints:
-            task.context["ti"].xcom_push(key=EndpointLink.xcom_key, value=endpoint["url"])
+            ENDPOINT.set(task.context, endpoint["url"])
             self.log.info("%s answers at %s", task.passage.snapshot_name, endpoint["url"])
         return {"deployment": deployment.id, "endpoints": deployment.endpoints}
 

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airlock.exceptions import Conflict
 from airlock.orchestration.configuration import Settings, load_settings, open_registry
 from airlock.orchestration.failures import failing_in_words
+from airlock.orchestration.watching import Begun
 from airlock.spec import Lifecycle, Service, Stage, digest
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ class Pathway:
 
 @dataclass(frozen=True)
 class PassageTask:
-    """A running task's view of its passage."""
+    """A running task's view of its passage.
+
+    :param begun: what this try of the task has begun on runtimes.
+    """
 
     context: Context
     settings: Settings
     registry: Registry
     passage: PassageRecord
+    begun: Begun
 
     @cached_property
     def snapshot(self) -> SnapshotRecord:
@@ -64,6 +69,16 @@ class PassageOperator(BaseOperator):
         self._stage = stage
 
     def execute(self, context: Context) -> Any:
+        return self.go_on(context, Begun())
+
+    def resume(
+        self, context: Context, event: Any = None, begun: dict[str, dict[str, Any]] | None = None
+    ) -> Any:
+        """After a wait: look again at everything, as a first try would, but begin nothing twice."""
+        return self.go_on(context, Begun(begun))
+
+    def go_on(self, context: Context, begun: Begun) -> Any:
+        """Find the passage, and do the task's work."""
         settings, registry = load_settings(), open_registry()
         run_id = context["dag_run"].run_id
         with failing_in_words(context, record_failure):
@@ -73,12 +88,7 @@ class PassageOperator(BaseOperator):
                     f"DAG run {run_id} has no passage in the registry.",
                     mend="Its first task, begin_passage, must run first: clear that one.",
                 )
-            task = PassageTask(context, settings, registry, self.open(registry, passage))
-            return self.run(task)
-
-    def resume(self, context: Context, event: Any = None) -> Any:
-        """After a wait: look again at everything, as a first try would."""
-        return self.execute(context)
+            return self.run(PassageTask(context, settings, registry, self.open(registry, passage), begun))
 
     def run(self, task: PassageTask) -> Any:
         """The task's work."""

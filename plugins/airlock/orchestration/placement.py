@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from airlock.exceptions import DeploymentFailed, NoSuitableRuntime, NotFound, RuntimeBusy
 from airlock.orchestration.configuration import Settings
+from airlock.orchestration.watching import Begun, Watch
 from airlock.spec import Mode, Resources
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, RuntimeRecord, SnapshotRecord
-    from airlock.runtimes.base import Adapter, DeploymentPlan
+    from airlock.runtimes.base import Adapter, DeploymentPlan, Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -118,25 +118,26 @@ class Placement:
         recovered = [runtime for runtime in unwell if self._is_well(runtime)]
         return bool(recovered)
 
-    def bring_up(self, deployment: DeploymentRecord) -> DeploymentRecord:
+    def bring_up(self, deployment: DeploymentRecord, begun: Begun) -> DeploymentRecord:
         """Deploy, and look for a while whether it gets ready; it stays ``deploying`` where it needs longer.
 
+        :param begun: what this try of the task has begun before; it is added to.
         :raises DeploymentFailed: it will not get ready; the slot is given back.
         """
         # Said first: where the passage ends in between, this is refused and nothing is started.
         self.registry.deployments.set_state(deployment.id, "deploying")
-        adapter = self.adapter(deployment.runtime)
-        handle = adapter.deploy(self.plan(deployment))
+        watch = self.watch(deployment.runtime, begun)
+        handle = watch.deploy(self.plan(deployment))
         deployment = self.registry.deployments.set_state(deployment.id, "deploying", handle=handle)
-        status = settle(lambda: adapter.status(handle), "starting", self.settings.inline_wait.total_seconds())
+        status = watch.deployment(handle, deployment.id)
         if status.state == "starting":
             log.info("%s is starting on %s. %s", deployment.id, deployment.runtime, status.message)
             return deployment
         if status.state == "ready":
-            endpoints = [{"kind": found.kind, "url": found.url} for found in adapter.endpoints(handle)]
+            endpoints = [_written(found) for found in watch.adapter.endpoints(handle)]
             return self.registry.deployments.set_state(deployment.id, "ready", endpoints=endpoints)
-        reason = status.message or adapter.logs(handle)
-        adapter.undeploy(handle)
+        reason = status.message or watch.adapter.logs(handle) or f"It is {status.state}."
+        watch.adapter.undeploy(handle)
         self.registry.deployments.set_state(deployment.id, "failed", reason=reason)
         self.registry.leases.release(deployment.id)
         raise DeploymentFailed(f"{deployment.id} did not get ready on {deployment.runtime}: {reason}")
@@ -157,6 +158,14 @@ class Placement:
     def adapter(self, runtime: str) -> Adapter:
         """The adapter of a registered runtime."""
         return self.settings.adapter(self.registry.catalog.runtime(runtime).spec)
+
+    def has_other_user(self, runtime: str) -> bool:
+        """Whether jobs on this runtime may run as another user than Airflow, as those in containers do."""
+        return self.registry.catalog.runtime(runtime).kind != "local"
+
+    def watch(self, runtime: str, begun: Begun) -> Watch:
+        """Begins things on a registered runtime, and looks at them as long as a task may in its slot."""
+        return Watch(self.adapter(runtime), begun, self.settings.inline_wait.total_seconds())
 
     def plan(
         self,
@@ -183,6 +192,7 @@ class Placement:
                 "snapshot": snapshot.name,
                 self.purpose: self.key,
             },
+            image=self.registry.deployments.image_of(snapshot.digest),
         )
 
 
@@ -190,8 +200,11 @@ def undeploy(settings: Settings, registry: Registry, deployment: DeploymentRecor
     """End a deployment: off its runtime first, then off the books, then the slot back."""
     adapter = settings.adapter(registry.catalog.runtime(deployment.runtime).spec)
     for handle in adapter.list():
-        if is_beside(handle["name"], deployment.id):
+        if is_of(handle["name"], deployment.id):
             adapter.undeploy(handle)
+    for job in adapter.list_jobs():
+        if is_of(job["name"], deployment.id):
+            adapter.remove_job(job)
     adapter.undeploy(deployment.handle or {"name": deployment.id})
     registry.deployments.set_state(deployment.id, "retired", reason=reason)
     registry.leases.release(deployment.id)
@@ -202,26 +215,12 @@ def champion_name(deployment_id: str, check: str) -> str:
     return f"{deployment_id}-champion-{check}"
 
 
-def is_beside(name: str, deployment_id: str) -> bool:
-    """Whether this is a champion that stands beside a candidate."""
-    return name.startswith(f"{deployment_id}-champion-")
+def is_of(name: str, deployment_id: str) -> bool:
+    """Whether something on a runtime is a deployment, a champion beside it, or a job for it."""
+    return name == deployment_id or name.startswith(f"{deployment_id}-")
 
 
-class HasState(Protocol):
-    @property
-    def state(self) -> str: ...
-
-
-Looked = TypeVar("Looked", bound=HasState)
-
-
-def settle(look: Callable[[], Looked], unsettled: str, seconds: float) -> Looked:
-    """Look until the state is not ``unsettled`` any more, for so many seconds at most."""
-    deadline = time.monotonic() + seconds
-    pause = 0.02
-    while True:
-        status = look()
-        if status.state != unsettled or time.monotonic() >= deadline:
-            return status
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
+def _written(endpoint: Endpoint) -> dict[str, Any]:
+    """An endpoint as the registry keeps it."""
+    written = {"kind": endpoint.kind, "url": endpoint.url}
+    return written if endpoint.inside is None else {**written, "inside": endpoint.inside}

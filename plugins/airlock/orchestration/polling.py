@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -13,6 +13,8 @@ from airlock.exceptions import AirlockError
 if TYPE_CHECKING:
     from airlock.runtimes.base import Adapter
     from airlock.spec import Mode
+
+Ask = Callable[[], bool]
 
 # An event that arrives while the scheduler still books the deferral fails the try (open upstream:
 # facts in docs/decisions), so no question is asked in the first seconds.
@@ -40,39 +42,53 @@ class PollTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        ask = QUESTIONS[self.question]
+        # Threads, because registry and runtimes are asked over blocking connections. Airflow's connections
+        # are fetched there as well: Airflow hands that request on to the loop of its triggerer.
         await asyncio.sleep(SECONDS_BEFORE_FIRST_QUESTION)
-        while not await asyncio.to_thread(_answered, ask, self.arguments):
+        answered = _asker(self.question, self.arguments)
+        while not await asyncio.to_thread(answered):
             await asyncio.sleep(self.interval)
         yield TriggerEvent(self.question)  # type: ignore[no-untyped-call]  # Airflow
 
 
-def _answered(ask: Any, arguments: dict[str, Any]) -> bool:
-    """An error is an answer too: the task meets it again and reports it where people look."""
-    try:
-        return bool(ask(**arguments))
-    except AirlockError:
-        return True
+def _asker(question: str, arguments: dict[str, Any]) -> Ask:
+    """Asks the question, over the same connection each time.
+
+    An error is an answer too: the task meets it again and reports it where people look.
+    """
+    asks: list[Ask] = []
+
+    def answered() -> bool:
+        try:
+            if not asks:
+                asks.append(QUESTIONS[question](**arguments))
+            return asks[0]()
+        except AirlockError:
+            return True
+
+    return answered
 
 
-def _slot_is_free(service: str, stage: str, mode: Mode) -> bool:
+def _slot_is_free(service: str, stage: str, mode: Mode) -> Ask:
     from airlock.orchestration.configuration import open_registry
 
-    return open_registry().leases.is_free(service=service, stage=stage, mode=mode)
+    return lambda: open_registry().leases.is_free(service=service, stage=stage, mode=mode)
 
 
-def _first_in_line(passage_id: str) -> bool:
+def _first_in_line(passage_id: str) -> Ask:
     from airlock.orchestration.configuration import open_registry
 
-    return open_registry().passages.promote_queued(passage_id)
+    return lambda: open_registry().passages.promote_queued(passage_id)
 
 
-def _deployment_settled(runtime: str, handle: dict[str, Any]) -> bool:
-    return _adapter(runtime).status(handle).state != "starting"
+def _deployment_settled(runtime: str, handle: dict[str, Any]) -> Ask:
+    adapter = _adapter(runtime)
+    return lambda: adapter.status(handle).state != "starting"
 
 
-def _job_settled(runtime: str, handle: dict[str, Any]) -> bool:
-    return _adapter(runtime).job_status(handle).state != "running"
+def _job_settled(runtime: str, handle: dict[str, Any]) -> Ask:
+    adapter = _adapter(runtime)
+    return lambda: adapter.job_status(handle).state != "running"
 
 
 def _adapter(runtime: str) -> Adapter:
@@ -81,7 +97,7 @@ def _adapter(runtime: str) -> Adapter:
     return load_settings().adapter(open_registry().catalog.runtime(runtime).spec)
 
 
-QUESTIONS = {
+QUESTIONS: dict[str, Callable[..., Ask]] = {
     "slot is free": _slot_is_free,
     "first in line": _first_in_line,
     "deployment settled": _deployment_settled,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airlock.exceptions import CheckError, NotFound, RuntimeBusy, SpecError
+from airlock.exceptions import AdapterError, CheckError, NotFound, SpecError
+from airlock.orchestration import files
 from airlock.orchestration.configuration import Settings, load_settings, open_registry
 from airlock.orchestration.deployments import ready_deployment
-from airlock.orchestration.failures import failing_in_words, wait_for
-from airlock.orchestration.placement import Placement, settle
+from airlock.orchestration.failures import claim_or_wait, failing_in_words, wait_for
+from airlock.orchestration.placement import Placement
+from airlock.orchestration.watching import Begun
 from airlock.spec import Service
 
 if TYPE_CHECKING:
@@ -35,13 +34,17 @@ class ScoringFailed(CheckError):
 
 @dataclass(frozen=True)
 class ScoringTask:
-    """A running task's view of its scoring run."""
+    """A running task's view of its scoring run.
+
+    :param begun: what this try of the task has begun on runtimes.
+    """
 
     context: Context
     settings: Settings
     registry: Registry
     record: ScoringRecord
     placement: Placement
+    begun: Begun
 
 
 class ScoringOperator(BaseOperator):
@@ -62,18 +65,20 @@ class ScoringOperator(BaseOperator):
             super().render_template_fields(context, jinja_env)
 
     def execute(self, context: Context) -> Any:
-        with failing_in_words(context, scoring_failed):
-            return self.run(self.find(context))
+        return self.resume(context)
 
-    def resume(self, context: Context, event: Any = None) -> Any:
-        """After a wait: look again at everything, as a first try would."""
-        return self.execute(context)
+    def resume(
+        self, context: Context, event: Any = None, begun: dict[str, dict[str, Any]] | None = None
+    ) -> Any:
+        """After a wait: look again at everything, as a first try would, but begin nothing twice."""
+        with failing_in_words(context, scoring_failed):
+            return self.run(self.find(context, Begun(begun)))
 
     def run(self, task: ScoringTask) -> Any:
         """The task's work."""
         raise TypeError(f"{type(self).__name__} does not implement run()")
 
-    def find(self, context: Context) -> ScoringTask:
+    def find(self, context: Context, begun: Begun) -> ScoringTask:
         """The run's record: it pins the version that was active when the run began."""
         settings, registry = load_settings(), open_registry()
         run_id = context["dag_run"].run_id
@@ -89,7 +94,7 @@ class ScoringOperator(BaseOperator):
             purpose="scoring",
             resources=self.service.resources,
         )
-        return ScoringTask(context, settings, registry, record, placement)
+        return ScoringTask(context, settings, registry, record, placement, begun)
 
     def record(self, registry: Registry, context: Context) -> ScoringRecord:
         """What the first task wrote down about this run."""
@@ -132,21 +137,22 @@ class PickScoringRuntime(ScoringOperator):
         )
 
     def run(self, task: ScoringTask) -> str:
-        try:
-            return task.placement.claim().runtime
-        except RuntimeBusy as busy:
-            self.log.info("%s", busy)
-            wait_for(self, "slot is free", service=self.service.service, stage=self.stage, mode="batch")
-            raise  # not reached: waiting leaves the task
+        return claim_or_wait(self, task.placement).runtime
 
 
 class DeployForScoring(ScoringOperator):
     """Pushes the active version to the runtime."""
 
     def run(self, task: ScoringTask) -> str:
-        deployment = task.placement.bring_up(task.placement.current())
+        deployment = task.placement.bring_up(task.placement.current(), task.begun)
         if deployment.state == "deploying":
-            wait_for(self, "deployment settled", runtime=deployment.runtime, handle=deployment.handle)
+            wait_for(
+                self,
+                "deployment settled",
+                task.begun,
+                runtime=deployment.runtime,
+                handle=deployment.handle,
+            )
         self.log.info("%s is ready on %s.", task.record.snapshot_name, deployment.runtime)
         return deployment.id
 
@@ -155,18 +161,19 @@ class ListPartitions(ScoringOperator):
     """Finds the interval's input files; each becomes a mapped task."""
 
     def run(self, task: ScoringTask) -> list[dict[str, Any]]:
-        pattern = str(task.settings.include_folder.parent / task.record.input)
-        files = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
-        if not files:
+        found = files.find(files.locate(task.settings.include_folder.parent, task.record.input))
+        if not found:
             raise ScoringFailed(
                 f"No file matches {task.record.input}.",
                 mend="The run tries again; clear it once the data is there.",
             )
-        count = min(self.service.partitions, len(files))
-        self.log.info("%d files of %s in %d partitions", len(files), task.record.input, count)
-        bounds = [number * len(files) // count for number in range(count + 1)]
+        runtime = task.placement.current().runtime
+        files.make_folder(output_folder(task), open_to_all=task.placement.has_other_user(runtime))
+        count = min(self.service.partitions, len(found))
+        self.log.info("%d files of %s in %d partitions", len(found), task.record.input, count)
+        bounds = [number * len(found) // count for number in range(count + 1)]
         return [
-            {"partition": f"part-{number + 1:04}", "files": files[start:end]}
+            {"partition": f"part-{number + 1:04}", "files": found[start:end]}
             for number, (start, end) in enumerate(pairwise(bounds))
         ]
 
@@ -185,37 +192,27 @@ class ScorePartition(ScoringOperator):
 
         deployment = ready_deployment(task.placement)
         partition = self.part["partition"]
-        adapter = task.placement.adapter(deployment.runtime)
-        failures = task.context["ti"].try_number
-        folder = output_folder(task)
-        handle, status = None, None
-        for attempt in range(1, failures + 1):
-            handle = adapter.submit(
-                Job(
-                    name=f"{deployment.id}-{partition}-{attempt}",
-                    command="batch",
-                    arguments={
-                        "kind": "score",
-                        "input": self.part["files"],
-                        "output": str(folder / f"{partition}.parquet"),
-                        "processes": max(1, int(self.service.resources.cpu)),
-                        "provenance": provenance(task, deployment.id),
-                    },
-                    deployment=deployment.handle,
-                    resources=self.service.resources,
-                )
+        watch = task.placement.watch(deployment.runtime, task.begun)
+        job = watch.submit(
+            Job(
+                name=f"{deployment.id}-{partition}",
+                command="batch",
+                arguments={
+                    "kind": "score",
+                    "input": self.part["files"],
+                    "output": files.join(output_folder(task), f"{partition}.parquet"),
+                    "processes": max(1, int(self.service.resources.cpu)),
+                    "provenance": provenance(task, deployment.id),
+                },
+                deployment=deployment.handle,
+                resources=self.service.resources,
             )
-            status = settle(
-                lambda found=handle: adapter.job_status(found),  # type: ignore[misc]
-                "running",
-                task.settings.inline_wait.total_seconds(),
-            )
-            if status.state == "running":
-                wait_for(self, "job settled", runtime=deployment.runtime, handle=handle)
-            if status.state == "succeeded":
-                break
-        if status is None or status.state != "succeeded" or status.result is None:
-            raise ScoringFailed(f"{partition}: {status.message if status else 'no job ran'}")
+        )
+        status = watch.job(job, partition)
+        if status.state == "running":
+            wait_for(self, "job settled", task.begun, runtime=deployment.runtime, handle=job)
+        if status.state != "succeeded" or status.result is None:
+            raise ScoringFailed(f"{partition}: {status.message or f'The job is {status.state}.'}")
         result = status.result
         task.registry.scoring.partition_done(
             task.record.id,
@@ -233,6 +230,10 @@ class ScorePartition(ScoringOperator):
             result["rows_rejected"],
             f"{result['rows_per_second']:,.0f}",
         )
+        try:
+            watch.adapter.remove_job(job)
+        except AdapterError as error:  # it goes with its deployment, too
+            self.log.warning("The job of %s could not be removed: %s", partition, error)
         return {name: result[name] for name in ("rows_in", "rows_out", "rows_rejected")}
 
 
@@ -241,17 +242,15 @@ class CommitScoring(ScoringOperator):
 
     def run(self, task: ScoringTask) -> dict[str, int]:
         folder = output_folder(task)
-        kept = {Path(file["path"]) for part in task.record.partitions for file in part.files}
-        stale = {path for path in folder.glob("part-*.parquet") if path not in kept}
-        partitions = {part.partition for part in task.record.partitions}
-        stale |= {
-            path
-            for path in folder.glob(f"_part-*{REJECTS}")
-            if path.name.removeprefix("_").removesuffix(REJECTS) not in partitions
-        }
-        for path in sorted(stale):
-            self.log.info("%s is of an earlier run of this interval: removed.", path.name)
-            path.unlink(missing_ok=True)
+        partitions = [part.partition for part in task.record.partitions]
+        written = {files.name_of(file["path"]) for part in task.record.partitions for file in part.files}
+        kept = written | {f"_{partition}{REJECTS}" for partition in partitions}
+        found = files.find(files.join(folder, "part-*.parquet"))
+        found += files.find(files.join(folder, f"_part-*{REJECTS}"))
+        for path in found:
+            if files.name_of(path) not in kept:
+                self.log.info("%s is of an earlier run of this interval: removed.", files.name_of(path))
+                files.remove_file(path)
         totals = {
             name: sum(getattr(part, name) for part in task.record.partitions)
             for name in ("rows_in", "rows_out", "rows_rejected")
@@ -277,9 +276,9 @@ def scoring_failed(context: Context, reason: str) -> None:
         registry.scoring.fail(record.id, reason)
 
 
-def output_folder(task: ScoringTask) -> Path:
+def output_folder(task: ScoringTask) -> str:
     """Where the interval's scores go; the same interval always goes to the same place."""
-    return Path(task.settings.include_folder.parent / task.record.output)
+    return files.locate(task.settings.include_folder.parent, task.record.output)
 
 
 def provenance(task: ScoringTask, deployment_id: str) -> dict[str, str]:

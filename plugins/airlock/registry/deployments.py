@@ -177,6 +177,22 @@ class Deployments:
         with self._database.read() as connection:
             return _select(connection, condition)
 
+    def image_of(self, snapshot_digest: str) -> str | None:
+        """The image, with its digest, that a snapshot ran in first; ``None`` where it did in none.
+
+        Whatever is deployed of the snapshot later runs in this very image.
+        """
+        columns = tables.deployments.c
+        image = columns.handle["image"].as_string()
+        query = (
+            select(image)
+            .where(columns.snapshot_digest == snapshot_digest, image.contains("@sha256:"))
+            .order_by(columns.created_at, columns.attempt, columns.id)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
     def names_in_use(self) -> set[str]:
         """Ids of all deployments that belong on a runtime; what else is found there is an orphan."""
         columns = tables.deployments.c

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -25,11 +26,29 @@ class Resources(Spec):
     """Memory, like ``512MiB``."""
 
 
+def _check_place(place: str) -> str:
+    if (found := re.match(r"([A-Za-z0-9+.-]+):/+(.*)", place)) is None:
+        return place
+    scheme, rest = found.groups()
+    if not place.startswith(f"{scheme}://") or not rest:
+        raise refusal(f"{shown(place)} is not a whole URL", "Write it like s3://bucket/folder.")
+    if "@" in rest.partition("/")[0]:
+        mend = "Give them to Airflow's workers and to the runtime as variables, like AWS_ACCESS_KEY_ID."
+        raise refusal("the URL holds credentials", mend)
+    return place
+
+
+Place = Annotated[Line, pydantic.AfterValidator(_check_place)]
+"""Where files are: a path from the project folder (the one with ``include/``) on, an absolute path, or a URL,
+like ``s3://bucket/folder``. Paths must be the same for Airflow and for the runtimes."""
+
+
 class Dataset(Spec):
     """Labelled records that checks measure on."""
 
-    path: Line
-    """A Parquet or CSV file, or a pattern of them; relative to the project folder (with ``include/``)."""
+    path: Place
+    """A Parquet or CSV file, or a pattern of them: a path from the project folder (with ``include/``) on, an
+    absolute path, or a URL."""
     target: Line
     """The column with the true answer."""
 
@@ -92,10 +111,11 @@ class Service(Spec):
     """What performance checks measure on, by name."""
     resources: Resources = Resources()
     """What one deployment or job gets."""
-    input: Line | None = None
+    input: Place | None = None
     """For scheduled scoring: the records to score, a file or a pattern with Airflow's Jinja templates, like
-    ``data/{{ data_interval_start | ds }}/*.parquet``."""
-    output: Annotated[Line, pydantic.AfterValidator(_check_folder)] | None = None
+    ``data/{{ data_interval_start | ds }}/*.parquet`` or
+    ``s3://bucket/{{ data_interval_start | ds }}/*.csv``."""
+    output: Annotated[Place, pydantic.AfterValidator(_check_folder)] | None = None
     """For scheduled scoring: the folder of the scores, with Jinja templates as in ``input``."""
     partitions: int = pydantic.Field(default=4, ge=1, le=1000)
     """For scheduled scoring: the input files of an interval are divided into at most this many partitions,
