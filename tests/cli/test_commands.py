@@ -15,6 +15,7 @@ import pytest
 
 from airlock.registry import Registry
 from tests.cli.conftest import Airlock, Server
+from tests.listed_runtime import ListedRuntime
 from tests.web.application import PASSWORDS
 from tests.web.project import write_project
 from tests.web.story import Story
@@ -384,3 +385,57 @@ def test_nothing_of_the_command_line_imports_airflow() -> None:
     for path in Path(airlock.cli.__file__).parent.glob("*.py"):
         assert "import airflow" not in path.read_text()
         assert "from airflow" not in path.read_text()
+
+
+@pytest.fixture
+def there(airlock: Airlock, include: Path, monkeypatch: pytest.MonkeyPatch) -> ListedRuntime:
+    """What is on the runtime ``local``."""
+    found = ListedRuntime()
+    monkeypatch.setattr("airlock.runtimes.adapter_for", lambda spec, settings: found)
+    assert airlock("olga", "apply", str(include), "--yes").exit_code == 0
+    return found
+
+
+def test_a_runtime_is_checked_and_cleaned(airlock: Airlock, there: ListedRuntime) -> None:
+    there.deployments = ["dep-0123456789ab"]
+
+    checked = airlock("olga", "runtime", "check", "local")
+    assert checked.exit_code == 0
+    assert "local: healthy" in checked.stdout
+    assert "dep-0123456789ab" in checked.stdout
+    assert "airlock runtime clean local" in checked.stdout
+
+    assert airlock("olga", "runtime", "clean", "local").exit_code == 1, "nobody is there to ask"
+    looked = airlock("olga", "runtime", "clean", "local", "--dry-run")
+    assert "The registry does not know its deployment." in looked.stdout
+    assert "Nothing was done." in looked.stdout
+    assert there.deployments == ["dep-0123456789ab"]
+
+    assert "Removed: 1 of 1." in airlock("olga", "runtime", "clean", "local", "--yes").stdout
+    assert there.deployments == []
+    assert "local is clean" in airlock("olga", "runtime", "clean", "local", "--yes").stdout
+    assert airlock("dana", "runtime", "clean", "local", "--yes").exit_code == 1
+
+
+def test_cleaning_prints_json_for_scripts(airlock: Airlock, there: ListedRuntime) -> None:
+    there.deployments, there.jobs = ["dep-0123456789ab"], ["dep-0123456789ab-smoke-1-x"]
+    there.stuck = {"dep-0123456789ab-smoke-1-x"}
+
+    done = airlock("olga", "runtime", "clean", "local", "--yes", "--json")
+
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert [each["name"] for each in found["removed"]] == ["dep-0123456789ab"]
+    assert [each["name"] for each in found["failed"]] == ["dep-0123456789ab-smoke-1-x"]
+    assert "read-only" in done.stderr
+
+
+def test_what_cannot_be_asked_is_not_cleaned(airlock: Airlock, there: ListedRuntime) -> None:
+    there.away = True
+
+    checked = airlock("olga", "runtime", "check", "local")
+    cleaned = airlock("olga", "runtime", "clean", "local", "--yes")
+
+    assert "The engine does not answer." in checked.stderr
+    assert cleaned.exit_code == 1
+    assert "The engine does not answer." in cleaned.stderr

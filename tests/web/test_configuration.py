@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from airlock.registry import Registry
-from airlock.runtimes.base import Health
 from airlock.spec.json_schema import schemas
 from tests.web.application import AsUser
 from tests.web.project import FILES
@@ -57,37 +55,6 @@ def test_mistakes_in_the_files_come_back_with_their_places(as_user: AsUser) -> N
 )
 def test_files_stay_inside_include(path: str, as_user: AsUser) -> None:
     assert as_user("olga").post(f"{API}/apply", json={"files": {path: "a: 1"}}).status_code == 422
-
-
-def test_a_runtime_is_cordoned_and_uncordoned(as_user: AsUser) -> None:
-    client = as_user("olga")
-    client.post(f"{API}/apply", json={"files": FILES, "dry_run": False})
-
-    cordoned = client.post(f"{API}/runtimes/local/cordon", json={"reason": "new disks"}).json()
-    assert (cordoned["cordoned"], cordoned["cordoned_by"], cordoned["cordon_reason"]) == (
-        True,
-        "olga",
-        "new disks",
-    )
-    assert client.post(f"{API}/runtimes/local/uncordon", json={}).json()["cordoned"] is False
-    assert client.post(f"{API}/runtimes/moon/cordon", json={}).status_code == 404
-
-
-def test_checking_a_runtime_remembers_what_was_found(
-    as_user: AsUser, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Full:
-        def check(self) -> Health:
-            return Health(ok=False, message="the disk is full")
-
-    client = as_user("olga")
-    client.post(f"{API}/apply", json={"files": FILES, "dry_run": False})
-    monkeypatch.setattr("airlock.runtimes.adapter_for", lambda spec, settings: Full())
-
-    found = client.post(f"{API}/runtimes/local/check", json={}).json()
-
-    assert (found["healthy"], found["health_message"]) == (False, "the disk is full")
-    assert registry.catalog.runtime("local").health.ok is False
 
 
 def test_the_ledger_is_shown_and_verified(story: Story, as_user: AsUser) -> None:

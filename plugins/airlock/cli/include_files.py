@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from airlock.cli.output import AsJson, WrongUse, err, out, print_json, say
+from airlock.cli.output import AsJson, ask, err, out, print_json, say
 
 _FOLDERS = ("lifecycles", "services", "runtimes", "policies")
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
@@ -37,7 +36,7 @@ def apply(
             _show(changes, planned["warnings"])
         if changes and not dry_run:
             if not yes:
-                _ask(as_json)
+                ask("Apply this?", as_json=as_json, otherwise="Add --yes to apply, or --dry-run to look.")
             planned = api.post("apply", {"files": files, "dry_run": False})
     if as_json:
         print_json(planned)
@@ -48,13 +47,6 @@ def apply(
 def _yaml(folder: Path) -> Iterator[Path]:
     for inner in _FOLDERS:
         yield from sorted((folder / inner).glob("*.yaml"))
-
-
-def _ask(as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise WrongUse("Nobody is there to ask.", mend="Add --yes to apply, or --dry-run to look.")
-    if not typer.confirm("Apply this?", err=True):
-        raise typer.Exit(1)
 
 
 def _show(changes: list[dict[str, Any]], warnings: list[str]) -> None:

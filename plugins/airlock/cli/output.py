@@ -67,6 +67,18 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def ask(question: str, *, as_json: bool, otherwise: str) -> None:
+    """Go on only if a person says yes.
+
+    :param otherwise: what to add to the command where nobody is there to ask.
+    :raises WrongUse: nobody is there.
+    """
+    if as_json or not sys.stdin.isatty():
+        raise WrongUse("Nobody is there to ask.", mend=otherwise)
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
 def print_json(value: Any) -> None:
     """A result as JSON, indented, one document."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -124,6 +124,12 @@ class Catalog:
                 append(transaction, event, name, by, {"reason": reason})
             return read_runtime(connection, name)
 
+    def cleaned(self, name: str, removed: Sequence[str], *, by: str) -> None:
+        """Remember what somebody had removed from a runtime, because nothing needed it any more."""
+        if removed:
+            with self._database.write() as transaction:
+                append(transaction, "runtime.cleaned", name, by, {"removed": list(removed)})
+
     def _spec(self, kind: Kind, name: str) -> JsonObject | None:
         columns = tables.specifications.c
         query = select(columns.spec).where(columns.kind == kind, columns.name == name)
