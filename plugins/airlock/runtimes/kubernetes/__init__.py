@@ -1,0 +1,1 @@
+"""Kind ``kubernetes``: deployments, services and jobs in a namespace of a cluster."""

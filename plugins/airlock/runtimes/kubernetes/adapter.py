@@ -1,0 +1,290 @@
+"""Kind ``kubernetes``: servers and jobs as pods in a namespace of a cluster.
+
+A deployment is a record that owns all its objects (:mod:`airlock.runtimes.kubernetes.record`); the cluster
+itself keeps what runs running. The adapter holds nothing in memory: it says what there must be, and reads
+what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from airlock.exceptions import AdapterError, Conflict, IntegrityError
+from airlock.runtimes.base import (
+    DeploymentPlan,
+    Endpoint,
+    Handle,
+    Health,
+    Job,
+    JobHandle,
+    JobStatus,
+    LogLines,
+    RuntimeSettings,
+    Status,
+)
+from airlock.runtimes.kubernetes import labels as names
+from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, RULES_REVIEW, Cluster, Object
+from airlock.runtimes.kubernetes.images import Images
+from airlock.runtimes.kubernetes.jobs import Jobs
+from airlock.runtimes.kubernetes.logs import PodLogs
+from airlock.runtimes.kubernetes.namespace import in_namespace, namespace_of
+from airlock.runtimes.kubernetes.permissions import missing, needed
+from airlock.runtimes.kubernetes.pod import HOST
+from airlock.runtimes.kubernetes.record import Record, record_of
+from airlock.runtimes.kubernetes.refusals import Refused
+from airlock.runtimes.kubernetes.secrets import Secrets
+from airlock.runtimes.kubernetes.servers import Servers
+from airlock.runtimes.kubernetes.waiting import wait_until_gone
+from airlock.spec import KubernetesOptions, Resources, RuntimeSpec
+
+_TRIES = 5
+_UNCHANGEABLE = 422
+
+
+class KubernetesAdapter:
+    """Drives one runtime of kind ``kubernetes``.
+
+    :param image_of: gives the image of a plan, where it is neither known nor to be made.
+    :param checks_image: the image of the checks environment, where it is not to be made.
+    """
+
+    def __init__(
+        self,
+        spec: RuntimeSpec,
+        settings: RuntimeSettings,
+        *,
+        image_of: Callable[[DeploymentPlan], str] | None = None,
+        checks_image: str | None = None,
+    ) -> None:
+        assert isinstance(spec.options, KubernetesOptions)
+        self._spec = spec
+        self._options: KubernetesOptions = spec.options
+        self._namespace = namespace_of(spec, self._options)
+        self._cluster = Cluster(spec.connection, self._options.context)
+        images = Images(self._cluster, spec, self._options, settings)
+        self._image_of = image_of or images.of
+        self._checks_image: Callable[[], str] = (lambda: checks_image) if checks_image else images.for_checks
+        place = (self._cluster, spec, self._options, self._namespace)
+        self._servers = Servers(*place)
+        self._jobs = Jobs(*place)
+        self._secrets = Secrets(self._cluster, self._namespace)
+
+    def check(self) -> Health:
+        """Say whether the cluster answers and lets this user do what the runtime needs."""
+        try:
+            version = self._cluster.version()
+            lacks = self._missing_permissions()
+        except AdapterError as error:
+            return Health(False, str(error))
+        if lacks:
+            more = f" and {len(lacks) - 5} more" if len(lacks) > 5 else ""
+            return Health(
+                False,
+                f"In the namespace {self._namespace} this user may not: {', '.join(lacks[:5])}{more}. "
+                "docs/run-on-kubernetes.md has the role it needs.",
+            )
+        return Health(True, f"Kubernetes {version}, namespace {self._namespace}.")
+
+    # --- deployments
+
+    def deploy(self, plan: DeploymentPlan) -> Handle:
+        """Begin to put a snapshot on the cluster and return at once; the cluster does the rest.
+
+        A deployment that failed is started again, with the same image.
+
+        :raises Conflict: the name is taken by another digest or mode.
+        :raises IntegrityError: the snapshot's files are not the recorded bytes.
+        :raises AdapterError: the cluster cannot be reached or refuses.
+        """
+        if plan.manifest.digest != plan.digest:
+            raise IntegrityError(
+                f"The manifest of {plan.name} has the digest {plan.manifest.digest}, not {plan.digest}."
+            )
+        record = in_namespace(
+            self._cluster, self._namespace, lambda: self._recorded(plan), runtime=self._spec.runtime
+        )
+        if record.mode == "online":
+            secret = self._secrets.name_for(record.object_name)
+            self._secrets.apply(record.item)
+            self._servers.begin(record, self._limited(plan.resources), secrets=[secret] if secret else [])
+        return record.handle(self._spec)
+
+    def status(self, handle: Handle) -> Status:
+        """Look at a deployment."""
+        record = self._record(handle["name"])
+        if record is None:
+            return Status("gone")
+        if record.is_going:
+            return Status("failed", "It is being taken away.")
+        return self._servers.status(record) if record.mode == "online" else Status("ready")
+
+    def endpoints(self, handle: Handle) -> Sequence[Endpoint]:
+        """Where a ready ``online`` deployment is reached; empty for ``batch``."""
+        record = self._record(handle["name"])
+        if record is None or record.is_going or record.mode != "online":
+            return []
+        if self._servers.status(record).state != "ready":
+            return []
+        return self._servers.endpoints(record)
+
+    def undeploy(self, handle: Handle) -> None:
+        """Take a deployment away with all its objects and jobs, and wait a while until they are gone.
+
+        :raises AdapterError: they do not go, or the cluster refuses.
+        """
+        record = self._record(handle["name"])
+        if record is not None:
+            self._servers.end(record)
+            self._take_away(record)
+
+    def list(self) -> Sequence[Handle]:
+        """Every deployment of this runtime of which anything is still there."""
+        found = self._cluster.find(
+            CONFIG_MAP,
+            self._namespace,
+            labelSelector=names.selector(self._spec.runtime, names.ROLE_RECORD),
+        )
+        return sorted(
+            (Record(item).handle(self._spec) for item in found), key=lambda handle: str(handle["name"])
+        )
+
+    # --- jobs
+
+    def submit(self, job: Job) -> JobHandle:
+        """Begin a job and return at once.
+
+        :raises AdapterError: its deployment is gone, it names files that pods do not see, or the cluster
+            cannot be reached or refuses.
+        """
+        record, deployment = None, None
+        if job.deployment is not None:
+            deployment = str(job.deployment["name"])
+            record = self._record(deployment)
+            if record is None or record.is_going:
+                raise AdapterError(
+                    f"The job {job.name} cannot run: there is no deployment {deployment} on "
+                    f"{self._spec.runtime}.",
+                    mend="Clear the task that deploys it.",
+                )
+        image = record.image if record is not None else self._checks_image()
+        resources = self._limited(job.resources)
+        in_namespace(
+            self._cluster,
+            self._namespace,
+            lambda: self._jobs.begin(job, record, image=image, resources=resources),
+            runtime=self._spec.runtime,
+        )
+        return self._jobs.handle(job.name, deployment)
+
+    def job_status(self, handle: JobHandle) -> JobStatus:
+        """Look at a job."""
+        return self._jobs.status(handle["name"])
+
+    def cancel(self, handle: JobHandle) -> None:
+        """End a job; one that has ended already is well."""
+        self._jobs.cancel(handle["name"])
+
+    def logs(self, handle: Handle | JobHandle, *, lines: int = 50) -> str:
+        """The last lines of the logs of a deployment's or a job's pods."""
+        return self._pod_logs.last_lines(self._pods(handle), lines)
+
+    def follow(self, handle: Handle | JobHandle, position: str | None = None) -> LogLines:
+        """What the pods of a deployment or job said since ``position``."""
+        return self._pod_logs.since(self._pods(handle), position)
+
+    def remove_job(self, handle: JobHandle) -> None:
+        """Take a job away with its pod, its log and its file.
+
+        :raises AdapterError: it does not go, or the cluster refuses.
+        """
+        self._jobs.remove(handle["name"])
+
+    def list_jobs(self) -> Sequence[JobHandle]:
+        """Every job without a deployment that is in the cluster."""
+        return self._jobs.without_deployment()
+
+    # --- records
+
+    def _recorded(self, plan: DeploymentPlan) -> Record:
+        """The record of a plan, found or made.
+
+        :raises Conflict: there is another one of its name.
+        """
+        object_name = names.object_name(plan.name)
+        for _ in range(_TRIES):
+            found = self._record(plan.name)
+            if found is not None and found.is_going:
+                self._take_away(found)
+                continue
+            if found is not None:
+                _refuse_other(found, plan)
+                return found
+            wanted = record_of(plan, self._image_of(plan), self._spec)
+            try:
+                made = Record(self._cluster.apply(wanted, CONFIG_MAP, self._namespace))
+            except Refused as error:
+                if error.status in (409, _UNCHANGEABLE) and self._record(plan.name) is not None:
+                    continue  # another caller was faster: its record counts
+                raise
+            if not made.is_going:
+                return made
+        raise AdapterError(f"{object_name} is removed as often as it is begun.", mend="Find out by whom.")
+
+    def _record(self, name: str) -> Record | None:
+        object_name = names.object_name(name)
+        found = self._cluster.get(CONFIG_MAP, self._namespace, object_name)
+        if found is None:
+            return None
+        if not names.is_ours(found) or names.annotation(found, names.DEPLOYMENT) != name:
+            raise AdapterError(
+                f"There is another ConfigMap {object_name} in the namespace {self._namespace}, which is not "
+                f"the deployment {name} of Airlock.",
+                mend="Remove it, or give the runtime a namespace of its own.",
+            )
+        return Record(found)
+
+    def _take_away(self, record: Record) -> None:
+        name, uid = record.object_name, record.uid
+        self._cluster.delete(CONFIG_MAP, self._namespace, name, uid=uid)
+        wait_until_gone(self._cluster, CONFIG_MAP, self._namespace, name, uid=uid)
+
+    # --- the rest
+
+    def _limited(self, resources: Resources) -> Resources:
+        """What the runtime gives, where it says so, instead of what the service asks for."""
+        options = self._options
+        return Resources(cpu=options.cpu or resources.cpu, memory=options.memory or resources.memory)
+
+    def _pods(self, handle: Mapping[str, Any]) -> Sequence[Object]:
+        if "deployment" in handle:
+            return self._jobs.pods(handle["name"])
+        record = self._record(handle["name"])
+        return self._servers.pods(record) if record is not None and record.mode == "online" else []
+
+    @cached_property
+    def _pod_logs(self) -> PodLogs:
+        return PodLogs(self._cluster, self._namespace, HOST)
+
+    def _missing_permissions(self) -> Sequence[str]:
+        review = {
+            "apiVersion": RULES_REVIEW.api,
+            "kind": RULES_REVIEW.name,
+            "spec": {"namespace": self._namespace},
+        }
+        status = self._cluster.create(review, RULES_REVIEW).get("status") or {}
+        if status.get("incomplete"):
+            return ()  # the cluster decides by more than roles, and does not say by what
+        has_secrets = bool(self._cluster.extra.get("environment"))
+        wanted = needed(self._options, self._spec.modes, has_secrets=has_secrets)
+        return tuple(missing(status.get("resourceRules") or [], wanted))
+
+
+def _refuse_other(found: Record, plan: DeploymentPlan) -> None:
+    if found.digest != plan.digest or found.mode != plan.mode:
+        raise Conflict(
+            f"{plan.name} is there already with another snapshot or mode: {found.digest} ({found.mode}) "
+            f"instead of {plan.digest} ({plan.mode}).",
+            mend="Undeploy it first, or deploy under another name.",
+        )
