@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from airlock.exceptions import NoSuitableRuntime, NotFound
+from airlock.exceptions import Conflict, NoSuitableRuntime, NotFound
 from airlock.registry import Registry
 from airlock.registry.records import Change
 from airlock.spec import Approval, Policy, Roles, RuntimeSpec, Service
 from airlock.spec.load import load_include
+from airlock.spec.runtime_options import DockerOptions
 from tests.registry.building import LIFECYCLE, acquire, include, runtime
 from tests.registry.racing import race
 
@@ -107,6 +108,23 @@ def test_a_runtime_in_use_is_cordoned_and_removed_once_it_is_free(registry: Regi
     registry.leases.release("dep-1")
     assert actions(registry.catalog.apply(include(), by="ops"))["runtime/one"] == "remove"
     assert registry.catalog.runtimes() == []
+
+
+def test_a_runtime_in_use_stays_where_it_is(registry: Registry) -> None:
+    docker = RuntimeSpec(runtime="one", kind="docker", stages=["DEV"])
+    elsewhere = docker.model_copy(update={"options": DockerOptions(engine="ssh://ops@far", project="two")})
+    registry.catalog.apply(include(runtime("one")), by="ops")
+    acquire(registry, "dep-1")
+    with pytest.raises(Conflict, match="Runtime one is in use, and another kind would make it another place"):
+        registry.catalog.plan(include(docker))
+    registry.leases.release("dep-1")
+    registry.catalog.apply(include(docker), by="ops")
+    acquire(registry, "dep-1")
+    with pytest.raises(Conflict, match="another engine and project would make it another place"):
+        registry.catalog.apply(include(elsewhere), by="ops")
+    assert registry.catalog.runtime("one").spec == docker
+    registry.catalog.apply(include(docker.model_copy(update={"capacity": 7})), by="ops")
+    assert registry.catalog.runtime("one").spec.capacity == 7
 
 
 def test_a_runtime_that_comes_back_into_the_files_takes_work_again(registry: Registry) -> None:

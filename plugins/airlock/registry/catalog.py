@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from airlock.exceptions import NotFound
+from airlock.exceptions import Conflict, NotFound
 from airlock.registry import offers, tables
 from airlock.registry.database import Database, Transaction
 from airlock.registry.ledger import Event, append, append_all
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Kind = Literal["lifecycle", "service", "runtime", "policy", "roles"]
 Key = tuple[Kind, str]
 
+_PLACE = ("engine", "project", "namespace")
+"""Options that say where a runtime is."""
+
 _LEAVING = "no longer in the files of include/"
 """Why ``apply`` cordons a runtime that it cannot remove yet; the reason by which it finds it again."""
 
@@ -33,7 +36,10 @@ class Catalog:
         self._database = database
 
     def plan(self, include: Include) -> list[Change]:
-        """Say what :meth:`apply` would do; nothing is done."""
+        """Say what :meth:`apply` would do; nothing is done.
+
+        :raises Conflict: a runtime in use is to be another place.
+        """
         with self._database.read() as connection:
             return _plan(connection, include)
 
@@ -42,6 +48,8 @@ class Catalog:
 
         A runtime that is in use is not removed: it is cordoned, so that an ``apply`` after its last
         deployment has ended removes it.
+
+        :raises Conflict: a runtime in use is to be another place.
         """
         specs = _specs(include)
         with self._database.write() as transaction:
@@ -187,9 +195,25 @@ def _plan(connection: Connection, include: Include) -> list[Change]:
                 note = f"{runtime.in_use} of its slots are in use: cordoned now, removed by a later apply"
                 action = "same" if is_leaving else "remove"
         else:
+            if runtime is not None and runtime.in_use:
+                _require_same_place(name, before, after)
             action = "change" if before != after or is_leaving else "same"
         changes.append(Change(kind, name, action, before, after, note))
     return changes
+
+
+def _require_same_place(name: str, before: JsonObject, after: JsonObject) -> None:
+    options, wanted = before["options"], after["options"]
+    changed = [key for key in _PLACE if options.get(key) != wanted.get(key)]
+    if before["kind"] != after["kind"]:
+        changed = ["kind"]
+    if changed:
+        raise Conflict(
+            f"Runtime {name} is in use, and another {' and '.join(changed)} would make it another place: "
+            "what runs there now could not be reached any more.",
+            mend="Give the new place a name and a file of its own. The old one takes no new work once its "
+            "file is gone, and is removed by an apply after its last deployment has ended.",
+        )
 
 
 def _event(change: Change, by: str) -> Event:
