@@ -139,6 +139,26 @@ class AirflowStack:
             raise StackError(f"{program} {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
+    def airlock(self, user: str, *arguments: str, **environment: str) -> str:
+        """Run the command line tool as a user and return what it printed.
+
+        :raises StackError: it failed.
+        """
+        login = {
+            "AIRLOCK_URL": self.url,
+            "AIRLOCK_USERNAME": user,
+            "AIRLOCK_PASSWORD": self.passwords[user],
+        }
+        return self.run("airlock", *arguments, **login, **environment)
+
+    def endpoint(self, service: str, stage: str, url: str) -> str:
+        """Where this machine reaches what is online: at the address that the registry has."""
+        return url
+
+    def files(self, folder: str) -> dict[str, int]:
+        """The names of a folder's Parquet files, with their sizes in bytes; the folder is one of the project."""
+        return {path.name: path.stat().st_size for path in (PROJECT / folder).glob("*.parquet")}
+
     def start(self) -> None:
         """Start all components and wait until the API server and the scheduler are healthy."""
         for component in self.components:

@@ -6,12 +6,12 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from demo.stack import PROJECT, AirflowStack, StackError
+from demo.stack import PROJECT, StackError
 
 REQUESTER, ADMINISTRATOR = "dana", "ada"
 APPROVERS = ("rita", "omar")
@@ -60,13 +60,46 @@ EXAMPLES = (
 )
 
 
+class Stack(Protocol):
+    """The Airflow that the story is told on, with Airlock installed. Every method may raise ``StackError``."""
+
+    @property
+    def url(self) -> str:
+        """Address of the web interface."""
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """By login name."""
+
+    def migrate(self) -> None:
+        """Create the databases."""
+
+    def start(self) -> None:
+        """Start everything and wait until it is healthy; it sees the project's data then."""
+
+    def client(self, user: str) -> httpx.Client:
+        """An HTTP client that is logged in."""
+
+    def airlock(self, user: str, *arguments: str, **environment: str) -> str:
+        """Run the command line tool as a user, in the project's folder; what it printed."""
+
+    def wait_until(self, met: Callable[[], Any], otherwise: str, *, seconds: float = 300) -> Any:
+        """Wait for a condition; what it returned is returned."""
+
+    def endpoint(self, service: str, stage: str, url: str) -> str:
+        """Where this machine reaches what is online, which the registry has under ``url``."""
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        """The names of a folder's Parquet files, with their sizes in bytes; the folder is one of the project."""
+
+
 class Story:
     """Tells the story on a console, through the same doors that people use.
 
     :param models_python: a Python that has what the example models are trained with.
     """
 
-    def __init__(self, stack: AirflowStack, console: Console, models_python: Path) -> None:
+    def __init__(self, stack: Stack, console: Console, models_python: Path) -> None:
         self.stack = stack
         self.console = console
         self.models_python = models_python
@@ -215,7 +248,7 @@ class Story:
         """One payment is scored by the endpoint in PROD."""
         self.chapter("Score one payment with what runs in PROD")
         [row] = [row for row in self.where("cc-fraud") if row["stage"] == "PROD" and row["endpoints"]]
-        url = row["endpoints"][0]["url"]
+        url = self.stack.endpoint("cc-fraud", "PROD", row["endpoints"][0]["url"])
         golden = (MODELS / "credit-card-fraud" / "2" / "golden.jsonl").read_text().splitlines()[0]
         answer = httpx.post(f"{url}/score", json=json.loads(golden)["input"], timeout=30)
         answer.raise_for_status()
@@ -233,9 +266,12 @@ class Story:
             lambda: client.get(runs).json()["dag_runs"], "Airflow did not schedule the last night"
         )
         self.watch({dag_id: run["dag_run_id"]})
-        folder = DATA / "heloc-credit-line" / "scored" / f"{LAST_NIGHT:%Y-%m-%d}"
-        for path in sorted(folder.glob("*.parquet")):
-            self.console.print(f"{path.relative_to(PROJECT)}  {path.stat().st_size:,} bytes")
+        folder = f"data/heloc-credit-line/scored/{LAST_NIGHT:%Y-%m-%d}"
+        files = self.stack.files(folder)
+        if not files:
+            raise StackError(f"The run ended well, but {folder} is empty.")
+        for name, size in sorted(files.items()):
+            self.console.print(f"{folder}/{name}  {size:,} bytes")
 
     def show_where(self) -> None:
         """Which version runs where, approved by whom."""
@@ -263,29 +299,14 @@ class Story:
     def airlock(self, user: str, *arguments: str) -> None:
         """Run the command line tool as a user, and show the command and what it prints."""
         self.console.print(Text(f"{user}$ airlock {' '.join(arguments)}", style="bold cyan"))
-        output = self._run(
-            [str(self.stack.program("airlock")), *arguments],
-            AIRLOCK_URL=self.stack.url,
-            AIRLOCK_USERNAME=user,
-            AIRLOCK_PASSWORD=self.stack.passwords[user],
-            COLUMNS=str(self.console.width),
-            FORCE_COLOR="1" if self.console.is_terminal else "",
-        )
+        colour = {"FORCE_COLOR": "1"} if self.console.is_terminal else {}
+        output = self.stack.airlock(user, *arguments, COLUMNS=str(self.console.width), **colour)
         self.console.print(Text.from_ansi(output.rstrip()))
 
-    def _run(self, command: list[str], **environment: str) -> str:
-        own = {name: value for name, value in environment.items() if value}
-        done = subprocess.run(
-            command,
-            env={**self.stack.environment, **own},
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def _run(self, command: list[str]) -> None:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise StackError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
-        return done.stdout
 
 
 def _run_state(client: httpx.Client, dag_id: str, run_id: str) -> str:
