@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated
 
@@ -127,6 +128,12 @@ def _check_engine(url: str) -> str:
     )
 
 
+def _check_user(user: str) -> str:
+    if re.fullmatch(r"[0-9]{1,9}:[0-9]{1,9}", user):
+        return user
+    raise refusal(f"{user!r} is no user and group", "Write their numbers: '1000:1000'.")
+
+
 class DockerOptions(ContainerOptions):
     """Options of the kind ``docker``."""
 
@@ -140,8 +147,10 @@ class DockerOptions(ContainerOptions):
     """An existing network to join; without it, the project has one of its own."""
     publish: Publish | None = Publish()
     """``null`` publishes nothing: the endpoints are reached inside the network alone."""
-    user: Line | None = None
+    user: Annotated[Line, pydantic.AfterValidator(_check_user)] | None = None
     """``uid:gid`` that containers run as; without it, that of Airflow, or 10001 where Airflow is root."""
+    server_volumes: Annotated[list[Volume], Unique("folder", by="folder")] = []  # noqa: RUF012
+    """Volumes that online deployments get, for models that need more than their snapshot."""
 
 
 class KubernetesOptions(ContainerOptions):

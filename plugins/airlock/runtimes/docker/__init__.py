@@ -1,0 +1,1 @@
+"""Kind ``docker``: servers and jobs as containers on a Docker engine."""
