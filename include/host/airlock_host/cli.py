@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from airlock_host import __version__
+from airlock_host.caches import find_room_for_caches
 from airlock_host.exceptions import HostError, InputUnusable
 from airlock_host.processors import limit_threads, processors
 
@@ -22,12 +24,14 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a sub-command and exit: 0, 1 (the model or the host is broken) or 2 (the caller's data is).
 
-    The last line on standard error says why.
+    A job may also end with 124, 130 or 143 (:mod:`airlock_host.ending`). The last line on standard error says
+    why.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    find_room_for_caches()
     try:
         code: int = options.run(options)
     except HostError as error:
@@ -66,17 +70,37 @@ def _parser() -> argparse.ArgumentParser:
         help="how long begun requests may go on after SIGTERM (default: %(default)s)",
     )
 
-    batch = commands.add_parser("batch", help="score files")
-    batch.set_defaults(run=_batch)
-    batch.add_argument("--job", type=Path, required=True, help="the job, a JSON file")
-
-    check = commands.add_parser("check", help="measure a model")
-    check.set_defaults(run=_check)
-    check.add_argument("--job", type=Path, required=True, help="the job, a JSON file")
+    for name, run, what in (("batch", _batch, "score files"), ("check", _check, "measure a model")):
+        job = commands.add_parser(name, help=what)
+        job.set_defaults(run=run)
+        job.add_argument("--job", type=Path, required=True, help="the job, a JSON file")
+        job.add_argument(
+            "--deadline",
+            type=_seconds,
+            metavar="SECONDS",
+            help="end the job when it takes longer, with exit code 124",
+        )
+        job.add_argument(
+            "--report",
+            action="store_true",
+            help="print the result on standard output too, in lines of a form of their own",
+        )
     return parser
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
+
+
 def _serve(options: argparse.Namespace) -> int:
+    # Until the server takes signals itself: the first process of a container is not ended by one otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Requests are small: a team of threads for each would cost more than it saves.
     limit_threads(1)
     from airlock_host.serving.server import ServeOptions, serve
@@ -96,17 +120,26 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _batch(options: argparse.Namespace) -> int:
-    from airlock_host.jobs import read_job, run_job
+    from airlock_host.jobs import run_job
 
-    processes = read_job(options.job).get("processes")
+    return run_job(options.job, _score, deadline=options.deadline, report=options.report)
+
+
+def _score(job: dict[str, Any]) -> dict[str, Any]:
+    processes = job.get("processes")
     limit_threads(processes if isinstance(processes, int) else processors())
     from airlock_host.batch.run import run
 
-    return run_job(options.job, run)
+    return run(job)
 
 
 def _check(options: argparse.Namespace) -> int:
     from airlock_host.jobs import run_job
+
+    return run_job(options.job, _measure, deadline=options.deadline, report=options.report)
+
+
+def _measure(job: dict[str, Any]) -> dict[str, Any]:
     from airlock_host.measure import run
 
-    return run_job(options.job, run)
+    return run(job)

@@ -23,6 +23,18 @@ class WorkerDied(HostError):
     """A process that scored a part of the input ended before it was done."""
 
 
+class DeadlineExceeded(HostError):
+    """The job took longer than it may."""
+
+
+class Interrupted(HostError):
+    """The job was ended by a signal from outside."""
+
+
+class StoreUnusable(HostError):
+    """An object store cannot be reached, or refuses."""
+
+
 class InputUnusable(HostError):
     """The caller's data as a whole cannot be read: unreadable, not the right format, a column missing.
 

@@ -10,41 +10,85 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from airlock_host.ending import Watch
 from airlock_host.exceptions import HostError, InputUnusable
+from airlock_host.report import Report
 
 log = logging.getLogger(__name__)
 
+Job = dict[str, Any]
+Result = dict[str, Any]
 
-def run_job(path: Path, run: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+
+def run_job(
+    path: Path, run: Callable[[Job], Result], *, deadline: float | None = None, report: bool = False
+) -> int:
     """Run the job in the file at ``path`` and write what ``run`` returns to the job's ``result`` file.
 
-    An error is written there too, as ``{"error": {"type", "message", "field"?}}``.
+    An error is written there too, as ``{"error": {"type", "message", "field"?}}``. Also where SIGINT, SIGTERM
+    or the deadline end it: this does not return then, and the process ends with 130, 143 or 124.
 
+    :param deadline: seconds that the job may take.
+    :param report: write the result to standard output as well, in frames (:mod:`airlock_host.report`).
     :returns: the exit code: 0, 1 (the model or the host is broken) or 2 (the caller's data is).
-    :raises InputUnusable: the job file itself cannot be read, so that nobody could be told elsewhere.
+    :raises InputUnusable: the job file itself cannot be read, so that there is no result file to tell it in.
+    :raises HostError: the result cannot be written.
     """
-    job = read_job(path)
-    result_path = Path(job["result"])
+    sender = Report() if report else None
     try:
-        result = run(job)
-        code = 0
+        try:
+            job = read_job(path)
+        except InputUnusable as error:
+            if sender is not None:
+                sender.send(_as_json(_told(error)))
+            raise
+        result_path = Path(job["result"])
+        watch = Watch(deadline, lambda why: _write(result_path, _told(why), sender))
+        try:
+            result, code = _run(job, run)
+            watch.over()
+            _write(result_path, result, sender)
+        finally:
+            watch.close()
+        return code
+    finally:
+        if sender is not None:
+            sender.close()
+
+
+def _run(job: Job, run: Callable[[Job], Result]) -> tuple[Result, int]:
+    try:
+        return run(job), 0
     except HostError as error:
-        code = 2 if isinstance(error, InputUnusable) else 1
-        result = {"error": {"type": type(error).__name__, "message": str(error)}}
-        if isinstance(error, InputUnusable) and error.field is not None:
-            result["error"]["field"] = error.field
         if error.__cause__ is not None:
             log.error("%s", "".join(traceback.format_exception(error.__cause__)))
-        log.error("%s", error)
+        return _told(error), 2 if isinstance(error, InputUnusable) else 1
     except Exception as error:
-        code = 1
         log.exception("the host itself failed")
-        result = {"error": {"type": type(error).__name__, "message": f"the host failed: {error!r}"}}
-    write_json(result_path, result)
-    return code
+        return {"error": {"type": type(error).__name__, "message": f"the host failed: {error!r}"}}, 1
 
 
-def read_job(path: Path) -> dict[str, Any]:
+def _told(error: HostError) -> Result:
+    """An error as a result, and in the log."""
+    log.error("%s", error)
+    told = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, InputUnusable) and error.field is not None:
+        told["field"] = error.field
+    return {"error": told}
+
+
+def _write(path: Path, result: Result, sender: Report | None) -> None:
+    content = _as_json(result)
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise HostError(f"the result cannot be written to {path}: {error.strerror}") from error
+    finally:
+        if sender is not None:
+            sender.send(content)
+
+
+def read_job(path: Path) -> Job:
     """Read a job file.
 
     :raises InputUnusable: it is not there, is not JSON, or names no result file.
@@ -62,7 +106,16 @@ def read_job(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file, whole or not at all."""
+    write_whole(path, _as_json(content))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    unfinished.write_bytes(content)
     unfinished.replace(path)
+
+
+def _as_json(content: object) -> bytes:
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()

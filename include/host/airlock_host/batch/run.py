@@ -24,6 +24,7 @@ from airlock_host.batch.job import BatchJob
 from airlock_host.batch.part import METADATA_KEY, WRITING, Layout, Scored, file_sha256, layout, score_part
 from airlock_host.batch.progress import Progress
 from airlock_host.batch.workers import score_parts
+from airlock_host.ending import taken_along
 from airlock_host.exceptions import InputUnusable
 from airlock_host.jobs import write_json
 from airlock_host.models import load
@@ -132,10 +133,8 @@ def _hidden_folder(job: BatchJob) -> Iterator[Path]:
     folder = job.output.with_name(f".{job.output.name}{name}") if job.one_file else job.output / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    try:
+    with taken_along(lambda: shutil.rmtree(folder, ignore_errors=True)):
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _counts(scored: Sequence[Scored]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Work until the input ends."""
+    # An interrupt at a terminal reaches all processes of a job; the one that started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +19,7 @@ from airlock_host.batch.inputs import Part, Plan
 from airlock_host.batch.job import BatchJob
 from airlock_host.batch.part import Scored
 from airlock_host.batch.progress import Progress
+from airlock_host.ending import taken_along
 from airlock_host.exceptions import HostError, InputUnusable, WorkerDied
 from airlock_host.processors import share_threads
 
@@ -53,25 +54,31 @@ def _started(count: int) -> Iterator[list[subprocess.Popen[str]]]:
     environment = share_threads(count)
     workers: list[subprocess.Popen[str]] = []
     try:
-        for _ in range(count):
-            workers.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "airlock_host.batch.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    encoding="utf-8",
-                    env=environment,
+        with taken_along(lambda: _end(workers)):
+            for _ in range(count):
+                workers.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "airlock_host.batch.worker"],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        text=True,
+                        encoding="utf-8",
+                        env=environment,
+                    )
                 )
-            )
-        yield workers
+            yield workers
     finally:
         for worker in workers:
-            worker.kill()
-            worker.wait()
             for stream in (worker.stdin, worker.stdout):
                 if stream is not None:
                     stream.close()
+
+
+def _end(workers: Sequence[subprocess.Popen[str]]) -> None:
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.wait()
 
 
 def _feed(
