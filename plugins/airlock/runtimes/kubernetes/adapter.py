@@ -8,7 +8,6 @@ what there is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from airlock.exceptions import AdapterError, Conflict, IntegrityError
@@ -28,13 +27,13 @@ from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, RULES_REVIEW, Cluster, Object
 from airlock.runtimes.kubernetes.images import Images
 from airlock.runtimes.kubernetes.jobs import Jobs
+from airlock.runtimes.kubernetes.kserve import InferenceServices
 from airlock.runtimes.kubernetes.logs import PodLogs
 from airlock.runtimes.kubernetes.namespace import in_namespace, namespace_of
 from airlock.runtimes.kubernetes.permissions import missing, needed
 from airlock.runtimes.kubernetes.pod import HOST
 from airlock.runtimes.kubernetes.record import Record, record_of
 from airlock.runtimes.kubernetes.refusals import Refused
-from airlock.runtimes.kubernetes.secrets import Secrets
 from airlock.runtimes.kubernetes.servers import Servers
 from airlock.runtimes.kubernetes.waiting import wait_until_gone
 from airlock.spec import KubernetesOptions, Resources, RuntimeSpec
@@ -67,9 +66,10 @@ class KubernetesAdapter:
         self._image_of = image_of or images.of
         self._checks_image: Callable[[], str] = (lambda: checks_image) if checks_image else images.for_checks
         place = (self._cluster, spec, self._options, self._namespace)
-        self._servers = Servers(*place)
+        self._servers: Servers | InferenceServices = (
+            InferenceServices(*place, self._staying) if self._options.kserve else Servers(*place)
+        )
         self._jobs = Jobs(*place)
-        self._secrets = Secrets(self._cluster, self._namespace)
 
     def check(self) -> Health:
         """Say whether the cluster answers and lets this user do what the runtime needs."""
@@ -106,9 +106,7 @@ class KubernetesAdapter:
             self._cluster, self._namespace, lambda: self._recorded(plan), runtime=self._spec.runtime
         )
         if record.mode == "online":
-            secret = self._secrets.name_for(record.object_name)
-            self._secrets.apply(record.item)
-            self._servers.begin(record, self._limited(plan.resources), secrets=[secret] if secret else [])
+            self._servers.begin(record)
         return record.handle(self._spec)
 
     def status(self, handle: Handle) -> Status:
@@ -136,7 +134,8 @@ class KubernetesAdapter:
         """
         record = self._record(handle["name"])
         if record is not None:
-            self._servers.end(record)
+            if record.mode == "online":
+                self._servers.end(record)
             self._take_away(record)
 
     def list(self) -> Sequence[Handle]:
@@ -188,11 +187,13 @@ class KubernetesAdapter:
 
     def logs(self, handle: Handle | JobHandle, *, lines: int = 50) -> str:
         """The last lines of the logs of a deployment's or a job's pods."""
-        return self._pod_logs.last_lines(self._pods(handle), lines)
+        logs, pods = self._logs_of(handle)
+        return logs.last_lines(pods, lines)
 
     def follow(self, handle: Handle | JobHandle, position: str | None = None) -> LogLines:
         """What the pods of a deployment or job said since ``position``."""
-        return self._pod_logs.since(self._pods(handle), position)
+        logs, pods = self._logs_of(handle)
+        return logs.since(pods, position)
 
     def remove_job(self, handle: JobHandle) -> None:
         """Take a job away with its pod, its log and its file.
@@ -221,7 +222,8 @@ class KubernetesAdapter:
             if found is not None:
                 _refuse_other(found, plan)
                 return found
-            wanted = record_of(plan, self._image_of(plan), self._spec)
+            resources = self._limited(plan.resources)
+            wanted = record_of(plan, self._image_of(plan), resources, self._spec)
             try:
                 made = Record(self._cluster.apply(wanted, CONFIG_MAP, self._namespace))
             except Refused as error:
@@ -245,6 +247,11 @@ class KubernetesAdapter:
             )
         return Record(found)
 
+    def _staying(self, name: str) -> Record | None:
+        """The record of a deployment that is not being taken away."""
+        record = self._record(name)
+        return None if record is None or record.is_going else record
+
     def _take_away(self, record: Record) -> None:
         name, uid = record.object_name, record.uid
         self._cluster.delete(CONFIG_MAP, self._namespace, name, uid=uid)
@@ -257,15 +264,12 @@ class KubernetesAdapter:
         options = self._options
         return Resources(cpu=options.cpu or resources.cpu, memory=options.memory or resources.memory)
 
-    def _pods(self, handle: Mapping[str, Any]) -> Sequence[Object]:
+    def _logs_of(self, handle: Mapping[str, Any]) -> tuple[PodLogs, Sequence[Object]]:
         if "deployment" in handle:
-            return self._jobs.pods(handle["name"])
+            return PodLogs(self._cluster, self._namespace, HOST), self._jobs.pods(handle["name"])
         record = self._record(handle["name"])
-        return self._servers.pods(record) if record is not None and record.mode == "online" else []
-
-    @cached_property
-    def _pod_logs(self) -> PodLogs:
-        return PodLogs(self._cluster, self._namespace, HOST)
+        pods = self._servers.pods(record) if record is not None and record.mode == "online" else []
+        return PodLogs(self._cluster, self._namespace, self._servers.container), pods
 
     def _missing_permissions(self) -> Sequence[str]:
         review = {

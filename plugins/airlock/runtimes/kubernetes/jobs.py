@@ -141,7 +141,6 @@ class Jobs:
 
         It is made and not applied: applying would suspend one that another caller has begun meanwhile.
         """
-        secret = self._secrets.name_for(names.object_name(job.name), is_job=True)
         item = job_object(
             job,
             record,
@@ -149,7 +148,7 @@ class Jobs:
             self._options,
             image=image,
             resources=resources,
-            secrets=[secret] if secret else [],
+            secrets=self._secrets.of(names.object_name(job.name), is_job=True),
         )
         try:
             return self._cluster.create(item, JOB, self._namespace)

@@ -12,7 +12,7 @@ from typing import Any
 from airlock.runtimes.base import DeploymentPlan, Handle
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, Object
-from airlock.spec import Mode, RuntimeSpec
+from airlock.spec import GiB, Mode, Resources, RuntimeSpec
 
 
 class Record:
@@ -58,6 +58,11 @@ class Record:
         return "online" if self._data.get("mode") == "online" else "batch"
 
     @property
+    def resources(self) -> Resources:
+        """What each of its pods may have."""
+        return Resources(cpu=float(self._data.get("cpu", 1)), memory=int(self._data.get("memory", GiB)))
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of the plan, with their whole values."""
         labels: dict[str, str] = json.loads(self._data.get("labels", "{}"))
@@ -78,19 +83,26 @@ class Record:
         return said(self.name, self.digest, self.mode, self.image, self.labels)
 
 
-def record_of(plan: DeploymentPlan, image: str, spec: RuntimeSpec) -> Object:
-    """The record that a plan asks for."""
+def record_of(plan: DeploymentPlan, image: str, resources: Resources, spec: RuntimeSpec) -> Object:
+    """The record that a plan asks for.
+
+    :param resources: what each of its pods may have.
+    """
     values = said(plan.name, plan.digest, plan.mode, image, dict(plan.labels))
     item = CONFIG_MAP.head(
         names.object_name(plan.name),
         labels=names.labels_of(_short(values), runtime=spec.runtime, role=names.ROLE_RECORD),
         annotations=values,
     )
-    labels = json.dumps(dict(plan.labels), sort_keys=True)
-    return item | {
-        "immutable": True,
-        "data": {"digest": plan.digest, "mode": plan.mode, "image": image, "labels": labels},
+    data = {
+        "digest": plan.digest,
+        "mode": plan.mode,
+        "image": image,
+        "cpu": f"{resources.cpu:g}",
+        "memory": str(resources.memory),
+        "labels": json.dumps(dict(plan.labels), sort_keys=True),
     }
+    return item | {"immutable": True, "data": data}
 
 
 def metadata(record: Record, spec: RuntimeSpec, role: str) -> dict[str, Any]:

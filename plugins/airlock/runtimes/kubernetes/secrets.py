@@ -17,30 +17,28 @@ class Secrets:
         self._cluster = cluster
         self._namespace = namespace
 
-    def name_for(self, object_name: str, *, is_job: bool = False) -> str | None:
-        """What the Secret is called; ``None`` if the connection has no secret variables."""
+    def of(self, object_name: str, *, is_job: bool = False) -> list[str]:
+        """The names of the Secrets of a deployment or job: one, if the connection has secret variables."""
         if not self._variables():
-            return None
-        return file_name(object_name) if is_job else object_name
+            return []
+        return [file_name(object_name) if is_job else object_name]
 
     def apply(self, owned_by: Object, *, is_job: bool = False) -> None:
         """Make the Secret, which goes with an object.
 
         :raises AdapterError: the cluster refuses.
         """
-        name = self.name_for(owned_by["metadata"]["name"], is_job=is_job)
-        if name is None:
-            return
         metadata = owned_by["metadata"]
-        item = SECRET.head(
-            name,
-            labels=dict(metadata.get("labels", {})),
-            annotations=dict(metadata.get("annotations", {})),
-            ownerReferences=[owner(owned_by)],
-        )
         values = self._variables().items()
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values}
-        self._cluster.apply(item | {"type": "Opaque", "data": data}, SECRET, self._namespace)
+        for name in self.of(metadata["name"], is_job=is_job):
+            item = SECRET.head(
+                name,
+                labels=dict(metadata.get("labels", {})),
+                annotations=dict(metadata.get("annotations", {})),
+                ownerReferences=[owner(owned_by)],
+            )
+            self._cluster.apply(item | {"type": "Opaque", "data": data}, SECRET, self._namespace)
 
     def _variables(self) -> dict[str, str]:
         found = self._cluster.extra.get("environment") or {}

@@ -21,7 +21,7 @@ from airlock.runtimes.kubernetes.cluster import (
 )
 from airlock.runtimes.kubernetes.pod import Pod
 from airlock.runtimes.kubernetes.record import Record, metadata, owner
-from airlock.spec import KubernetesOptions, Resources, RuntimeSpec
+from airlock.spec import KubernetesOptions, RuntimeSpec
 
 DRAIN_SECONDS = 30
 """How long begun requests may go on once the server is asked to end."""
@@ -50,7 +50,6 @@ def server_pod(
     record: Record,
     spec: RuntimeSpec,
     options: KubernetesOptions,
-    resources: Resources,
     *,
     secrets: Sequence[str],
     attempt: int,
@@ -79,13 +78,13 @@ def server_pod(
         ],
         variables=host_variables(
             labels={**record.labels, "deployment": record.name, "digest": record.digest},
-            cpu=resources.cpu,
+            cpu=record.resources.cpu,
             scratch=SCRATCH,
             environment=options.environment,
             secrets={},
         ),
         secrets=secrets,
-        resources=resources,
+        resources=record.resources,
         labels=said["labels"],
         annotations={**said["annotations"], names.ATTEMPT: str(attempt)},
         container={

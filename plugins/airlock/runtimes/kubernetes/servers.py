@@ -12,6 +12,7 @@ from airlock.runtimes.kubernetes.logs import PodLogs
 from airlock.runtimes.kubernetes.pod import HOST
 from airlock.runtimes.kubernetes.reasons import Finding
 from airlock.runtimes.kubernetes.record import Record
+from airlock.runtimes.kubernetes.secrets import Secrets
 from airlock.runtimes.kubernetes.server import (
     around,
     deployment,
@@ -21,7 +22,7 @@ from airlock.runtimes.kubernetes.server import (
     selector,
     server_pod,
 )
-from airlock.spec import KubernetesOptions, Resources, RuntimeSpec
+from airlock.spec import KubernetesOptions, RuntimeSpec
 
 LINES_IN_MESSAGE = 20
 
@@ -39,8 +40,9 @@ class Servers:
         self._options = options
         self._namespace = namespace
         self._logs = PodLogs(cluster, namespace, HOST)
+        self._secrets = Secrets(cluster, namespace)
 
-    def begin(self, record: Record, resources: Resources, *, secrets: Sequence[str]) -> None:
+    def begin(self, record: Record) -> None:
         """Make all objects of a server; those of a server that failed are started anew.
 
         :raises Refused: the cluster refuses.
@@ -49,7 +51,9 @@ class Servers:
         attempt = int(names.annotation(found, names.ATTEMPT) or 1) if found else 1
         if found is not None and self._look(record, found).state == "failed":
             attempt += 1
-        pod = server_pod(record, self._spec, self._options, resources, secrets=secrets, attempt=attempt)
+        self._secrets.apply(record.item)
+        secrets = self._secrets.of(record.object_name)
+        pod = server_pod(record, self._spec, self._options, secrets=secrets, attempt=attempt)
         wanted = deployment(record, self._spec, self._options, pod, attempt=attempt)
         made = self._cluster.apply(wanted, DEPLOYMENT, self._namespace)
         for kind, item in around(record, self._spec, self._options, made):
@@ -71,13 +75,9 @@ class Servers:
     def end(self, record: Record) -> None:
         """Nothing: all its objects go with its record."""
 
-    def pods(self, record: Record) -> list[Object]:
+    def pods(self, record: Record) -> Sequence[Object]:
         """Its pods, oldest first."""
-        said = selector(record, self._spec)
-        found = self._cluster.find(
-            POD, self._namespace, labelSelector=",".join(f"{key}={value}" for key, value in said.items())
-        )
-        return sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+        return pods_of(self._cluster, self._namespace, record, self._spec)
 
     def _look(self, record: Record, found: Object) -> Status:
         wanted = int(found["spec"].get("replicas", 1))
@@ -112,6 +112,13 @@ class Servers:
         if not pods:
             return None, "The pods are being made."
         return why_not(self._cluster, self._namespace, pods, self._logs)
+
+
+def pods_of(cluster: Cluster, namespace: str, record: Record, spec: RuntimeSpec) -> list[Object]:
+    """The pods of a deployment, oldest first."""
+    said = ",".join(f"{key}={value}" for key, value in selector(record, spec).items())
+    found = cluster.find(POD, namespace, labelSelector=said)
+    return sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
 
 
 def why_not(
