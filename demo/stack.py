@@ -156,7 +156,7 @@ class AirflowStack:
         return url
 
     def files(self, folder: str) -> dict[str, int]:
-        """The names of a folder's Parquet files, with their sizes in bytes; the folder is one of the project."""
+        """The Parquet files in a folder of the project: names and sizes in bytes."""
         return {path.name: path.stat().st_size for path in (PROJECT / folder).glob("*.parquet")}
 
     def start(self) -> None:

@@ -61,7 +61,7 @@ EXAMPLES = (
 
 
 class Stack(Protocol):
-    """The Airflow that the story is told on, with Airlock installed. Every method may raise ``StackError``."""
+    """The Airflow that the story is told on, with Airlock installed. All methods may raise ``StackError``."""
 
     @property
     def url(self) -> str:
@@ -90,7 +90,7 @@ class Stack(Protocol):
         """Where this machine reaches what is online, which the registry has under ``url``."""
 
     def files(self, folder: str) -> Mapping[str, int]:
-        """The names of a folder's Parquet files, with their sizes in bytes; the folder is one of the project."""
+        """The Parquet files in a folder of the project: names and sizes in bytes."""
 
 
 class Story:

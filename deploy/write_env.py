@@ -46,7 +46,7 @@ MISSING: dict[str, Callable[[], str]] = {
 
 
 def filled_in(example: str, given: Mapping[str, str]) -> str:
-    """The text of an .env: the example with its empty secrets filled in, and with other values where given."""
+    """The text of an .env: the example with secrets where they are empty, and with other values if given."""
     rest = dict(given)
     lines = []
     for line in example.splitlines():
@@ -65,8 +65,9 @@ def filled_in(example: str, given: Mapping[str, str]) -> str:
 
 
 def _with_passwords(users: str) -> str:
-    entries = [entry if entry.count(":") > 1 else f"{entry}:{_password()}" for entry in users.strip('"').split()]
-    return f'"{" ".join(entries)}"'
+    entries = users.strip('"').split()
+    complete = [entry if entry.count(":") > 1 else f"{entry}:{_password()}" for entry in entries]
+    return f'"{" ".join(complete)}"'
 
 
 def main() -> int:

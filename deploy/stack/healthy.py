@@ -26,7 +26,7 @@ def _api_server() -> bool:
 
 
 def _scheduler() -> bool:
-    with urlopen(SCHEDULER, timeout=SECONDS) as answer:  # noqa: S310  the address above
+    with urlopen(SCHEDULER, timeout=SECONDS) as answer:
         return bool(answer.status == 200)
 
 
@@ -39,7 +39,7 @@ def _triggerer() -> bool:
 
 
 def _worker() -> bool:
-    from celery import Celery  # type: ignore[import-untyped]
+    from celery import Celery  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     name = f"celery@{socket.gethostname()}"
     app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])

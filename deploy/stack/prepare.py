@@ -51,9 +51,9 @@ def first_users(text: str) -> Iterator[FirstUser]:
 
 def add_users(users: Iterator[FirstUser]) -> None:
     """Add those users to Airflow that it does not have."""
-    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+    from airflow.providers.fab.auth_manager.cli_commands import utils  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    with get_application_builder() as builder:
+    with utils.get_application_builder() as builder:
         people = builder.sm
         for user in users:
             if people.find_user(user.name):
@@ -76,8 +76,8 @@ def make_bucket(url: str) -> None:
     scheme, _, rest = url.partition("://")
     if scheme != "s3":
         return
-    import botocore.exceptions
-    from s3fs import S3FileSystem
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped,unused-ignore]
+    from s3fs import S3FileSystem  # type: ignore[import-untyped,unused-ignore]
 
     bucket = rest.partition("/")[0]
     deadline = time.monotonic() + SECONDS_FOR_THE_STORE
@@ -92,7 +92,7 @@ def make_bucket(url: str) -> None:
             return
         except PermissionError as error:
             raise CannotPrepare(f"The object store refuses {bucket}: {error}") from error
-        except (OSError, botocore.exceptions.BotoCoreError) as error:
+        except (OSError, BotoCoreError) as error:
             if time.monotonic() >= deadline:
                 raise CannotPrepare(f"The object store does not answer: {error}") from error
             time.sleep(1)
