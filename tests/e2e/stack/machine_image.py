@@ -1,9 +1,9 @@
-"""An image of what this machine has installed: it stands for the images that cannot be pulled where tests run.
+"""An image of what this machine has installed: it stands for images that cannot be pulled where tests run.
 
 On top of the tests' base image (Python, without packages) it has pip, a few of Debian's programs, PostgreSQL,
-Redis, nginx and the image registry, each with the shared libraries that it needs. Its entry point does what those of
-the official images do: a command is run as it is given; without one it is a PostgreSQL server where the variables of
-one are set, or else an image registry.
+Redis, nginx and the image registry, each with the shared libraries that it needs. Its entry point does what
+those of the official images do: a command is run as it is given; without one it is a PostgreSQL server where
+the variables of one are set, or else an image registry.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ import docker  # type: ignore[import-untyped]
 
 TAG = "airlock-test-machine:latest"
 
-PROGRAMS = (
-    *("awk", "cat", "chmod", "chown", "curl", "grep", "id", "install", "ls", "mkdir", "rm", "setpriv", "wget"),
-    *("docker-registry", "nginx", "redis-cli", "redis-server"),
-)
+_SERVERS = ("docker-registry", "nginx", "redis-cli", "redis-server")
+_FOR_FILES = ("awk", "cat", "chmod", "chown", "grep", "install", "ls", "mkdir", "rm", "wc")
+PROGRAMS = (*_SERVERS, *_FOR_FILES, "curl", "id", "setpriv", "wget")
 
-_SMALLER_WITHOUT = re.compile(r"llvmjit|/bitcode/|/extension/(?!plpgsql)|\.sample$|/locale/")
+_SMALLER_WITHOUT = re.compile(r"llvmjit|/bitcode/|/extension/(?!plpgsql)|/locale/")
 """Parts of PostgreSQL that nobody asks for here."""
 
 _ENTRY_POINT = """#!/bin/sh
@@ -80,9 +79,9 @@ def make(engine: docker.APIClient, base: str, tag: str = TAG) -> str:
         with tarfile.open(context / "machine.tar", "w", dereference=True) as archive:
             _fill(archive)
         (context / "Dockerfile").write_text(
-            f"FROM {base}\nADD machine.tar /\n"
-            f"COPY packages /usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages\n"
-            'ENV PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin\nENTRYPOINT ["/entry-point"]\n'
+            f"FROM {base}\nADD machine.tar /\nCOPY packages /packages\n"
+            "ENV PYTHONPATH=/packages PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin\n"
+            'ENTRYPOINT ["/entry-point"]\n'
         )
         for line in engine.build(path=folder, tag=tag, network_mode="none", rm=True, decode=True):
             if "error" in line:
@@ -91,9 +90,8 @@ def make(engine: docker.APIClient, base: str, tag: str = TAG) -> str:
 
 
 def _install_pip(folder: Path) -> None:
-    subprocess.run(
-        [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--target", folder, "pip"], check=True
-    )
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "pip", "install", "--quiet", "--target", folder, "pip"], check=True)
 
 
 def _fill(archive: tarfile.TarFile) -> None:
@@ -101,9 +99,10 @@ def _fill(archive: tarfile.TarFile) -> None:
     share = Path("/usr/share/postgresql", postgres.name)
     programs = [Path(_which(name)) for name in PROGRAMS]
     servers = [path for path in _files(postgres) if not _SMALLER_WITHOUT.search(str(path))]
-    shared = [path for path in _files(share) if not _SMALLER_WITHOUT.search(str(path)) or path.suffix == ".sample"]
-    data = [Path("/usr/share/zoneinfo/UTC"), Path("/usr/share/zoneinfo/GMT"), *_files(Path("/usr/lib/locale/C.utf8"))]
-    for path in [*programs, *servers, *shared, *data, *_libraries([*programs, *servers])]:
+    data = [path for path in _files(share) if not _SMALLER_WITHOUT.search(str(path))]
+    data += [Path("/usr/share/zoneinfo", name) for name in ("GMT", "UTC")]
+    data += _files(Path("/usr/lib/locale/C.utf8"))
+    for path in [*programs, *servers, *data, *_libraries([*programs, *servers])]:
         _add(archive, path)
     for name, text, mode in (
         ("entry-point", _ENTRY_POINT % {"postgres": postgres}, 0o755),
