@@ -22,7 +22,16 @@ import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 import pytest
 
 from airlock.exceptions import AdapterError, Conflict, IntegrityError
-from airlock.runtimes.base import Adapter, DeploymentPlan, Handle, Job, JobHandle, JobStatus, Status
+from airlock.runtimes.base import (
+    Adapter,
+    DeploymentPlan,
+    Endpoint,
+    Handle,
+    Job,
+    JobHandle,
+    JobStatus,
+    Status,
+)
 from airlock.snapshots.manifest import Manifest
 from airlock.snapshots.store import ArtifactStore
 from airlock.spec import MiB, Mode, Resources
@@ -67,13 +76,22 @@ def ended(adapter: Adapter, handle: JobHandle) -> JobStatus:
     return wait_for(lambda: adapter.job_status(handle), lambda status: status.state != "running", seconds=120)
 
 
+def address_of(endpoint: Endpoint) -> tuple[str, dict[str, str]]:
+    """Where this process reaches an endpoint, and with which headers.
+
+    A kind whose endpoints are not reached from here puts its own way in the place of this.
+    """
+    return endpoint.url, {}
+
+
 def ask(
     adapter: Adapter, handle: Handle, act: str = "", *, text: str = "", amount: float = 1.0
 ) -> httpx.Response:
     """Send one record to a deployment's endpoint."""
     [endpoint] = adapter.endpoints(handle)
+    address, headers = address_of(endpoint)
     record = {"act": act, "text": text, "amount": amount}
-    return httpx.post(f"{endpoint.url}/score", json=[record], timeout=30)
+    return httpx.post(f"{address}/score", json=[record], headers=headers, timeout=30)
 
 
 def in_another_process(act: Callable[[], object], *, own_group: bool = False) -> BaseProcess:
