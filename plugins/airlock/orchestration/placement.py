@@ -11,6 +11,7 @@ from airlock.exceptions import DeploymentFailed, NoSuitableRuntime, NotFound, Ru
 from airlock.orchestration.configuration import Settings
 from airlock.orchestration.watching import Begun, Watch
 from airlock.spec import Mode, Resources
+from airlock.spec.runtime_options import DockerOptions
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
@@ -160,8 +161,10 @@ class Placement:
         return self.settings.adapter(self.registry.catalog.runtime(runtime).spec)
 
     def has_other_user(self, runtime: str) -> bool:
-        """Whether jobs on this runtime may run as another user than Airflow, as those in containers do."""
-        return self.registry.catalog.runtime(runtime).kind != "local"
+        """Whether jobs on this runtime run as another user than Airflow, who writes into its folders."""
+        spec = self.registry.catalog.runtime(runtime).spec
+        is_told = isinstance(spec.options, DockerOptions) and spec.options.user is not None
+        return is_told or spec.kind == "kubernetes"
 
     def watch(self, runtime: str, begun: Begun) -> Watch:
         """Begins things on a registered runtime, and looks at them as long as a task may in its slot."""

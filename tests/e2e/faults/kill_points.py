@@ -47,12 +47,14 @@ def _dying_before(owner: Any, method: str, point: str) -> None:
 def _arm() -> None:
     from airlock.registry.leases import Leases
     from airlock.registry.scoring import Scoring
+    from airlock.runtimes.docker.adapter import DockerAdapter
     from airlock.runtimes.local.adapter import LocalAdapter
 
     _dying_after(Leases, "acquire", "pick_runtime")
-    _dying_after(LocalAdapter, "deploy", "deploy")
-    _dying_after(LocalAdapter, "submit", "check")
-    _dying_after(LocalAdapter, "undeploy", "clear")
+    for adapter in (LocalAdapter, DockerAdapter):
+        _dying_after(adapter, "deploy", "deploy")
+        _dying_after(adapter, "submit", "check")
+        _dying_after(adapter, "undeploy", "clear")
     _dying_before(Scoring, "partition_done", "score")
 
 
