@@ -68,6 +68,13 @@ def add_users(users: Iterator[FirstUser]) -> None:
             say(f"User {user.name}: added, {user.role}.")
 
 
+def artifact_store() -> str:
+    """Where Airlock keeps the files of snapshots, as its configuration says."""
+    from airlock.orchestration.configuration import load_settings
+
+    return load_settings().artifact_store
+
+
 def make_bucket(url: str) -> None:
     """Make the bucket of an ``s3://bucket/folder``, once the store answers; other stores need none.
 
@@ -120,7 +127,7 @@ def main() -> int:
         run("airflow", "db", "migrate")
         run("airlock", "db", "migrate")
         add_users(iter(users))
-        make_bucket(os.environ["AIRFLOW__AIRLOCK__ARTIFACT_STORE"])
+        make_bucket(artifact_store())
     except CannotPrepare as error:
         print(f"Not ready: {error}", file=sys.stderr, flush=True)
         return 1
