@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from airlock.exceptions import AdapterError
 from airlock.runtimes.base import Endpoint, Status
@@ -95,8 +96,9 @@ class InferenceServices:
                     Status("ready") if is_ready else Status("starting", "Its InferenceService is not ready.")
                 )
             return Status("failed", f"{_newest(found)} has taken its place in the InferenceService.")
-        is_seen = int(status.get("observedGeneration", 0)) >= int(found["metadata"].get("generation", 1))
-        if is_seen and is_ready and (newest_is_ready(status) or not is_shared(self._options)):
+        generation = int(found["metadata"].get("generation", 1))
+        is_seen = int(status.get("observedGeneration", generation)) >= generation  # not every KServe says it
+        if is_seen and is_ready and (self._answers(record, status) or not is_shared(self._options)):
             return Status("ready")
         return self._not_ready(record, found)
 
@@ -166,6 +168,10 @@ class InferenceServices:
         return found
 
     # --- to look
+
+    def _answers(self, record: Record, status: Mapping[str, Any]) -> bool:
+        """Whether the newest deployment of a shared InferenceService is ready, and not only the other one."""
+        return newest_is_ready(status) and any(reasons.is_true(pod, "Ready") for pod in self.pods(record))
 
     def _not_ready(self, record: Record, found: Object) -> Status:
         if failure := failure_in(found.get("status") or {}):

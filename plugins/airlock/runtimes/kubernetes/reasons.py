@@ -162,17 +162,17 @@ def _of_waiting(container: Json, waiting: Json, memory: int) -> Finding | None:
 
 
 def _of_pull(reason: str, image: str, said: str) -> Finding:
-    beginning = f"The image {image} cannot be pulled ({reason})"
-    if _IMAGE_IS_NOT_THERE.search(said):
-        mend = "It is not in the registry: deploy the snapshot again to make it anew."
-        return Finding(reason, f"{_with(beginning, said)} {mend}", is_final=True)
+    beginning = _with(f"The image {image} cannot be pulled ({reason})", _last_parts(said, image))
     if _NO_LOGIN.search(said):
-        mend = "The nodes need a login for the registry: name its secret in the runtime's pull_secrets."
-        return Finding(reason, f"{_with(beginning, said)} {mend}", is_final=True)
+        mend = "If the nodes need a login for the registry, name its secret in the runtime's pull_secrets."
+        return Finding(reason, f"{beginning} {mend}", is_final=True)
+    if _IMAGE_IS_NOT_THERE.search(said):
+        mend = "See that it is in the registry that the runtime's images.registry names."
+        return Finding(reason, f"{beginning} {mend}", is_final=True)
     # The first failure is told, and the node tries again; where it goes on, it does not mend itself, unless
     # the message speaks of a network.
     is_final = reason == "ImagePullBackOff" and not _PASSES.search(said)
-    return Finding(reason, _with(beginning, said), is_final=is_final)
+    return Finding(reason, beginning, is_final=is_final)
 
 
 def _of_crashes(container: Json, memory: int) -> Finding | None:
@@ -308,6 +308,12 @@ def _time_of(event: Json) -> str:
         if found:
             return str(found)
     return str(event.get("metadata", {}).get("creationTimestamp", ""))
+
+
+def _last_parts(said: str, image: str) -> str:
+    """The end of a chain of errors, each of which repeats what it was about."""
+    parts = [part for part in " ".join(said.split()).split(": ") if part and (not image or image not in part)]
+    return ": ".join(parts[-3:])
 
 
 def _with(beginning: str, said: str) -> str:
