@@ -16,7 +16,7 @@ def test_takes_any_service_in_both_modes_unless_said_otherwise() -> None:
 def test_options_belong_to_the_kind() -> None:
     runtime = RuntimeSpec("local", "local", ["DEV"], options=LocalOptions(cpu=2, memory=GiB))
 
-    assert runtime.model_dump(mode="json")["options"] == {"cpu": 2.0, "memory": "1GiB"}
+    assert runtime.model_dump(mode="json")["options"] == {"cpu": 2.0, "memory": "1GiB", "environment": {}}
 
 
 def test_options_are_those_of_the_kind() -> None:

@@ -35,12 +35,15 @@ class RuntimeOptions(Spec):
     """Memory; without it, what the service asks for."""
 
 
+EnvironmentName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+
+
 class LocalOptions(RuntimeOptions):
     """Options of the kind ``local``."""
 
-
-EnvironmentName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""The name of an environment variable."""
+    environment: dict[EnvironmentName, str] = {}  # noqa: RUF012
+    """Variables that the processes get. Secrets belong in the connection's extra, as ``environment``."""
 
 
 def _check_path(path: str) -> str:

@@ -7,7 +7,6 @@ holds nothing in memory: it makes folders, starts supervisors and reads what the
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
@@ -52,6 +51,7 @@ from airlock.runtimes.local.interpreter import find_interpreter, find_uv
 from airlock.runtimes.local.process import OWNER
 from airlock.runtimes.local.shelf import Shelf, end
 from airlock.runtimes.local.start import NotStarted, start
+from airlock.runtimes.local.variables import variables_of
 from airlock.spec import GiB, MiB, Resources, RuntimeSpec, digest, file_digest
 
 GRACE_SECONDS = 10.0
@@ -65,16 +65,6 @@ _PYTHON_OF_CHECKS = ">=3.11,<3.14"
 _HOST_PACKAGE = "airlock_host"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+=~-]{0,149}")
 _TRIES = 5
-
-# Airflow's own environment holds passwords and tokens, so a model gets only what is named here.
-_PASSED_ON = frozenset({
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC",
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS",
-})  # fmt: skip
-_PASSED_ON_PREFIXES = ("LC_", "NVIDIA_", "UV_", "XDG_")
 
 
 def stop_all(workspace: Path, *, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -395,7 +385,7 @@ class LocalAdapter:
                 if is_lost or state.state == "failed":
                     if state.attempt:
                         renew(folder, found)
-                    start(folder, state.attempt + 1, _variables(found.owner))
+                    start(folder, state.attempt + 1, {**variables_of(self._spec), OWNER: found.owner})
             except FileNotFoundError:
                 continue  # it is being removed at this very moment, by another caller
             except NotStarted as error:
@@ -493,13 +483,3 @@ def _owner_of(workspace: Path) -> str:
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels as the variables that the host reads."""
     return {f"AIRLOCK_{key.upper().replace('-', '_')}": value for key, value in labels.items()}
-
-
-def _variables(owner: str) -> dict[str, str]:
-    """The environment of a supervisor."""
-    passed_on = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
-    }
-    return passed_on | {OWNER: owner}
