@@ -50,7 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """A new AIRFLOW_HOME, without what the shell says about another one."""
     assert "airflow" not in sys.modules, "Airflow was imported before its home was set"
     for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AIRLOCK_"))]:
-        del os.environ[name]
+        if not name.startswith("AIRLOCK_TEST_"):  # is said to the tests themselves
+            del os.environ[name]
     home = Path(tempfile.mkdtemp(prefix="airlock-tests-"))
     (home / "airflow.cfg").write_text(CONFIGURATION.format(home=home, project=PROJECT))
     os.environ["AIRFLOW_HOME"] = str(home)
