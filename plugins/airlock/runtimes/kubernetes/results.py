@@ -28,7 +28,8 @@ def result_in(log: str) -> dict[str, Any] | None:
             pieces, most = {}, count
         pieces[number] = data
         if len(pieces) == most:
-            whole = _opened([pieces.get(index, "") for index in range(1, most + 1)]) or whole
+            found = _opened([pieces.get(index, "") for index in range(1, most + 1)])
+            whole = whole if found is None else found
     return whole
 
 
