@@ -89,7 +89,10 @@ def make_bucket(url: str) -> None:
     bucket = rest.partition("/")[0]
     deadline = time.monotonic() + SECONDS_FOR_THE_STORE
     while True:
-        store = S3FileSystem(skip_instance_cache=True)
+        # It is asked again below: this is quicker, and says what is wrong in time.
+        patience = {"connect_timeout": 5, "retries": {"max_attempts": 1}}
+        store = S3FileSystem(skip_instance_cache=True, config_kwargs=patience)
+        store.retries = 1
         try:
             if store.exists(bucket):
                 say(f"Bucket {bucket}: there.")
