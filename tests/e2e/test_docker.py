@@ -24,10 +24,13 @@ from tests.e2e.test_scoring import score
 from tests.image_registry import ImageRegistry
 from tests.postgres import postgres_server
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400)]
 
 DAY = "2026-01-01"
 ROWS = 2_000
+SECONDS_FOR_IMAGES = 900
+"""Images are made and pushed on the way, which a busy disk may make long."""
+
 STAGES = ("DEV", "SIT", "UAT", "PROD")
 EXAMPLES = {"cc-fraud": "credit-card-fraud", "heloc-credit-line": "heloc-credit-risk"}
 SMALL = {
@@ -220,7 +223,7 @@ def containers(engine: DockerEngine, **labels: str) -> list[dict[str, Any]]:
 
 def completed(airflow: Airflow, service: str, run_id: str) -> dict[str, Any]:
     """Wait until a passage has completed."""
-    passage = airflow.outcome(service, run_id, seconds=600)
+    passage = airflow.outcome(service, run_id, seconds=SECONDS_FOR_IMAGES)
     assert passage["outcome"] == "completed", passage
     return passage
 
@@ -238,6 +241,7 @@ def test_both_example_services_travel_from_dev_to_prod_and_score(
         runs[service] = on_docker.promote(f"{model}@1", service)
     for gate, users in {"SIT.gate": ["rita"], "UAT.gate": ["rita", "omar"]}.items():
         for service, run_id in runs.items():
+            on_docker.task_state(service, run_id, gate, "awaiting_input", seconds=SECONDS_FOR_IMAGES)
             approve(on_docker, service, run_id, gate, *users)
     for service, run_id in runs.items():
         completed(on_docker, service, run_id)

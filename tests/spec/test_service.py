@@ -72,6 +72,7 @@ def test_places_are_paths_or_urls(place: str) -> None:
     [
         ("s3:/bucket/in", "is not a whole URL"),
         ("s3://", "is not a whole URL"),
+        ("ftp://host/in", "'ftp' is no kind of store"),
         ("s3://key:secret@bucket/in", "holds credentials"),
     ],
 )

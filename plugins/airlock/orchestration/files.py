@@ -17,7 +17,7 @@ from typing import Any
 from airlock.exceptions import AirlockError
 
 _OURS = "file://"
-_WITH_BUCKETS = ("s3://", "gs://", "abfs://")
+_WITH_BUCKETS = ("s3://", "gs://", "gcs://", "abfs://", "abfss://")
 
 # A task that meets a store which is away fails within seconds, in words, and tries again by itself.
 _OPTIONS: dict[str, dict[str, Any]] = {

@@ -26,10 +26,15 @@ class Resources(Spec):
     """Memory, like ``512MiB``."""
 
 
+_STORES = ("file", "s3", "gs", "gcs", "abfs", "abfss")
+
+
 def _check_place(place: str) -> str:
     if (found := re.match(r"([A-Za-z0-9+.-]+):/+(.*)", place)) is None:
         return place
     scheme, rest = found.groups()
+    if scheme not in _STORES:
+        raise refusal(f"{shown(scheme)} is no kind of store that jobs read", f"Known: {', '.join(_STORES)}.")
     if not place.startswith(f"{scheme}://") or not rest:
         raise refusal(f"{shown(place)} is not a whole URL", "Write it like s3://bucket/folder.")
     if "@" in rest.partition("/")[0]:
