@@ -128,9 +128,9 @@ def _batch(options: argparse.Namespace) -> int:
 def _score(job: dict[str, Any]) -> dict[str, Any]:
     processes = job.get("processes")
     limit_threads(processes if isinstance(processes, int) else processors())
-    from airlock_host.batch.run import run
+    from airlock_host.batch.stored import run_stored
 
-    return run(job)
+    return run_stored(job)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -140,6 +140,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _measure(job: dict[str, Any]) -> dict[str, Any]:
-    from airlock_host.measure import run
+    from airlock_host.measure.stored import run_stored
 
-    return run(job)
+    return run_stored(job)

@@ -91,7 +91,12 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_file() and path.name.endswith(PARQUET + CSV) and not path.name.startswith((".", "_"))
+    return path.is_file() and is_data_name(path.name)
+
+
+def is_data_name(name: str) -> bool:
+    """Whether a file of this name, found in a folder or by a pattern, is one to score."""
+    return name.endswith(PARQUET + CSV) and not name.startswith((".", "_"))
 
 
 def plan(files: Sequence[Path], schema: Schema) -> Plan:
