@@ -97,12 +97,14 @@ class Story:
     """Tells the story on a console, through the same doors that people use.
 
     :param models_python: a Python that has what the example models are trained with.
+    :param patience: seconds that a passage may take.
     """
 
-    def __init__(self, stack: Stack, console: Console, models_python: Path) -> None:
+    def __init__(self, stack: Stack, console: Console, models_python: Path, *, patience: float = 600) -> None:
         self.stack = stack
         self.console = console
         self.models_python = models_python
+        self.patience = patience
         self.began = time.monotonic()
 
     def tell(self) -> None:
@@ -190,7 +192,7 @@ class Story:
     def watch(self, runs: Mapping[str, str]) -> None:
         """Show the stages of the runs as they pass, until all have ended."""
         client = self.stack.client(REQUESTER)
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + self.patience
         with Live(console=self.console, refresh_per_second=4, transient=True) as live:
             while True:
                 states = {service: _run_state(client, service, run) for service, run in runs.items()}
