@@ -61,10 +61,11 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
         processes,
     )
     with _hidden_folder(job) as hidden:
-        if processes > 1:
-            scored = score_parts(job, planned, hidden, processes=processes, progress=progress)
-        else:
-            scored = _score_here(job, snapshot, planned, output_layout, hidden, progress)
+        with progress:
+            if processes > 1:
+                scored = score_parts(job, planned, hidden, processes=processes, progress=progress)
+            else:
+                scored = _score_here(job, snapshot, planned, output_layout, hidden, progress)
         rejects = _put_rejects(job, planned, scored, hidden)
         files = (
             _put_file(job, planned, scored, hidden, output_layout)
@@ -73,6 +74,14 @@ def run(job_file: dict[str, Any]) -> dict[str, Any]:
         )
     seconds = time.perf_counter() - started
     counts = _counts(scored)
+    log.info(
+        "scored %s rows, %s of them rejected, into %s files in %.1f s, %s a second",
+        f"{counts['rows_in']:,}",
+        f"{counts['rows_rejected']:,}",
+        len(files),
+        seconds,
+        f"{counts['rows_in'] / seconds:,.0f}",
+    )
     return counts | {
         "files": files,
         "rejects": rejects,
