@@ -33,6 +33,11 @@ unit: ## The tests that take seconds
 	@$(AIRLOCK)
 	.venv/bin/pytest -q -m "not airflow and not browser and not docker"
 
+.PHONY: test-kubernetes
+test-kubernetes: ## The kind kubernetes on the cluster of KUBECONFIG, with the image AIRLOCK_TEST_IMAGE
+	@$(AIRLOCK)
+	.venv/bin/pytest tests/e2e/kubernetes -v
+
 .PHONY: lint
 lint: ## ruff, mypy --strict and the layers
 	@$(AIRLOCK)

@@ -139,7 +139,9 @@ def put(document: Object, configuration: Object, path: Path) -> None:
 
 
 def remove(document: Object, path: Path) -> None:
-    """Take away what stands at a path; maps that become empty stay."""
+    """Take away what stands at a path; maps that become empty stay, and so do the keys of an item."""
+    if len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:]):
+        return
     *way, last = path[:-1] if path[-1] == "." else path
     here = at(document, tuple(way))
     if here is None:

@@ -187,7 +187,8 @@ class Store:
             dropped = owners.get(identity, frozenset()) - wanted
             owners[identity] = wanted
             others = {path for paths in owners.values() for path in paths}
-            for path in sorted(dropped, key=len, reverse=True):
+            # Whole items first: without its key nobody would know an item again.
+            for path in sorted(dropped, key=lambda path: (path[-1] != ".", len(path))):
                 beneath = path[:-1] if path[-1] == "." else path
                 if not any(other[: len(beneath)] == beneath for other in others):
                     fields.remove(after, path)
