@@ -296,12 +296,12 @@ class Cluster:
             raise
         except Exception as error:  # the hook, the client and YAML each have their own
             raise AdapterError(
-                f"{self._place.capitalize()} cannot be used: {_line(str(error)) or type(error).__name__}.",
+                f"{self._place[0].upper()}{self._place[1:]} cannot be used: {_line(str(error)) or type(error).__name__}.",
                 mend="See docs/run-on-kubernetes.md for what belongs there.",
             ) from error
         if in_cluster and not hook.is_in_cluster:
             raise AdapterError(
-                f"{self._place.capitalize()} says in_cluster, but this does not run in a cluster.",
+                f"{self._place[0].upper()}{self._place[1:]} says in_cluster, but this does not run in a cluster.",
                 mend="Give it a kubeconfig.",
             )
         if not verifies:

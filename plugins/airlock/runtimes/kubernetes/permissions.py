@@ -39,7 +39,7 @@ def needed(
     if has_secrets:
         found.append((SECRET, ("create", "patch")))
     if "online" in modes and options.kserve is not None:
-        found.append((INFERENCE_SERVICE, (*_MAKES, "delete")))
+        found.append((INFERENCE_SERVICE, _MAKES))
     elif "online" in modes:
         found += [(DEPLOYMENT, _MAKES), (SERVICE, ("create", "patch"))]
         if fewest_pods(options) > 1:
