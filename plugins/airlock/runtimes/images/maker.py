@@ -206,7 +206,7 @@ class ImageMaker:
 
     @cached_property
     def _host(self) -> list[Entry]:
-        """The host and the folder for a job, as they go into the context: read once, so that the label fits."""
+        """The host and the folder for a job, as they go into the context: read once, so that labels fit."""
         package = self._host_source / _HOST_PACKAGE
         if not package.is_dir():
             raise AdapterError(f"There is no {_HOST_PACKAGE} in {self._host_source}.")

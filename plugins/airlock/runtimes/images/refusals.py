@@ -12,7 +12,7 @@ import docker.errors  # type: ignore[import-untyped]
 import requests.exceptions
 import urllib3.exceptions
 
-from airlock.exceptions import AdapterError
+from airlock.exceptions import AdapterError, SnapshotError
 
 _UNREACHABLE = "Start the engine, or correct its address in the runtime's options or connection."
 
@@ -144,8 +144,9 @@ def room_here(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, SnapshotError) as error:
+        cause = error.__cause__ if isinstance(error, SnapshotError) else error  # the store was only read
+        if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise AdapterError(
             f"{doing}: the disk of this machine's temporary files is full.",
