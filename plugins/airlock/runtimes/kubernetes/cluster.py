@@ -295,13 +295,14 @@ class Cluster:
         except AdapterError:
             raise
         except Exception as error:  # the hook, the client and YAML each have their own
+            why = _line(str(error)) or type(error).__name__
             raise AdapterError(
-                f"{self._place[0].upper()}{self._place[1:]} cannot be used: {_line(str(error)) or type(error).__name__}.",
+                f"{_capital(self._place)} cannot be used: {why}.",
                 mend="See docs/run-on-kubernetes.md for what belongs there.",
             ) from error
         if in_cluster and not hook.is_in_cluster:
             raise AdapterError(
-                f"{self._place[0].upper()}{self._place[1:]} says in_cluster, but this does not run in a cluster.",
+                f"{_capital(self._place)} says in_cluster, but this does not run in a cluster.",
                 mend="Give it a kubeconfig.",
             )
         if not verifies:
@@ -313,6 +314,10 @@ class Cluster:
 def _is_set(extra: Mapping[str, Any], name: str) -> bool:
     value = extra.get(name, extra.get(f"extra__kubernetes__{name}"))
     return str(value).lower() in ("true", "1", "yes", "on", "t", "y")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _line(text: str) -> str:
