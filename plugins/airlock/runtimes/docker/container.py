@@ -16,7 +16,7 @@ RUN_FOLDER = f"{JOB_FOLDER}/run"
 
 RUN_FILE = f"{RUN_FOLDER}/job.json"
 
-SCRATCH_OF_JOBS = f"{RUN_FOLDER}/tmp"
+SCRATCH_OF_JOBS = f"{RUN_FOLDER}/tmp"  # noqa: S108  inside a volume
 """On disk, because what a job fetches from object stores may be larger than its memory."""
 
 GRACE_SECONDS = 10
