@@ -1,4 +1,4 @@
-"""The cluster that KUBECONFIG names, asked without Airlock: what the tests hold the adapter's work against."""
+"""The cluster that KUBECONFIG names, asked without Airlock: what the adapter's work is held against."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Cluster:
         """Where objects of a kind are."""
         return f"{PLURALS[plural]}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
 
-    def list(self, plural: str, namespace: str, **labels: str) -> list[dict[str, Any]]:
+    def find(self, plural: str, namespace: str, **labels: str) -> list[dict[str, Any]]:
         """Objects of a kind with such labels."""
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
         found = self.request("GET", self.path(plural, namespace), labelSelector=selector)
@@ -126,7 +126,7 @@ class Cluster:
         return [
             f"{plural}/{item['metadata']['name']}"
             for plural in PLURALS
-            for item in self.list(plural, namespace, **labels)
+            for item in self.find(plural, namespace, **labels)
         ]
 
     def post_through(self, endpoint: Endpoint, path: str, document: Any) -> Any:

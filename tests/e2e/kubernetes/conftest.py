@@ -14,7 +14,7 @@ from airlock.runtimes.base import RuntimeSettings
 from airlock.runtimes.kubernetes.adapter import KubernetesAdapter
 from airlock.runtimes.kubernetes.patch import patched
 from airlock.snapshots.store import ArtifactStore
-from airlock.spec import RuntimeSpec
+from airlock.spec import KubernetesOptions, RuntimeSpec
 
 from .cluster import Cluster, until
 from .plans import DATA_FOLDER, INPUTS
@@ -181,7 +181,9 @@ def runtime(
             "pod_template": patched(pod_template, pod or {}),
             **options,
         }
-        spec = RuntimeSpec(runtime_name, kind="kubernetes", stages=["DEV"], options=chosen)
+        spec = RuntimeSpec(
+            runtime_name, kind="kubernetes", stages=["DEV"], options=KubernetesOptions.model_validate(chosen)
+        )
         return KubernetesAdapter(spec, settings, image_of=lambda plan: of, checks_image=of)
 
     yield make

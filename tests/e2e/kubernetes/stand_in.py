@@ -1,8 +1,8 @@
 """Stands in for ``airlock_host`` where an image has none: one module, any Python from 3.11 on, no packages.
 
 It is put into pods as ``airlock_host.py`` and obeys the same acts as ``tests/runtimes/obedient_model``:
-``serve`` answers health and scores, ``batch`` and ``check`` do a job, end with the host's exit codes and print
-the result in the host's frames. Inputs are CSV files at ``file://`` addresses.
+``serve`` answers health and scores, ``batch`` and ``check`` do a job, end with the host's exit codes and
+print the result in the host's frames. Inputs are CSV files at ``file://`` addresses.
 """
 
 from __future__ import annotations

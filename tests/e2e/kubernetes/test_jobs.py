@@ -76,7 +76,7 @@ def test_a_cancelled_job_ends(cluster: Cluster, runtime: Runtime, namespace: str
     assert (status.state, status.cause) == ("failed", "cancelled")
 
     def running() -> list[str]:
-        pods = cluster.list("pods", namespace, **{"airlock/job": wanted.name})
+        pods = cluster.find("pods", namespace, **{"airlock/job": wanted.name})
         return [
             pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") in ("Pending", "Running")
         ]
@@ -95,7 +95,7 @@ def test_a_job_is_found_again_after_its_caller_was_killed(
 
     assert status.state == "succeeded", status.message
     assert runtime().job_status(runtime().submit(wanted)) == status
-    assert len(cluster.list("pods", namespace, **{"airlock/job": wanted.name})) == 1
+    assert len(cluster.find("pods", namespace, **{"airlock/job": wanted.name})) == 1
 
 
 def test_a_jobs_log_is_followed_and_its_result_is_no_part_of_it(runtime: Runtime, deployment: Handle) -> None:
@@ -127,7 +127,7 @@ def test_a_removed_job_leaves_nothing(
         lambda: [
             item
             for plural in ("jobs", "pods", "configmaps")
-            for item in cluster.list(plural, namespace, **{"airlock/job": wanted.name})
+            for item in cluster.find(plural, namespace, **{"airlock/job": wanted.name})
         ],
         lambda left: left == [],
     )

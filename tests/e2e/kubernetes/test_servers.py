@@ -143,7 +143,7 @@ def test_a_new_version_takes_over_without_an_unanswered_request(
         assert after.deploy(deployment) == handle
 
         def rounds() -> list[str]:
-            pods = cluster.list("pods", namespace, **{"airlock/deployment": handle["name"]})
+            pods = cluster.find("pods", namespace, **{"airlock/deployment": handle["name"]})
             return [
                 variable["value"]
                 for pod in pods
@@ -191,7 +191,7 @@ def test_a_deployment_is_found_again_after_its_caller_was_killed(
     handle = ready(runtime(), deployment)
 
     assert [*runtime().list()] == [handle]
-    assert len(cluster.list("deployments", namespace, **{"airlock/deployment": handle["name"]})) == 1
+    assert len(cluster.find("deployments", namespace, **{"airlock/deployment": handle["name"]})) == 1
     assert ask(cluster, runtime(), handle)[0]["doubled"] == 2.0
 
 
@@ -211,7 +211,7 @@ def test_what_others_set_stays(cluster: Cluster, runtime: Runtime, namespace: st
     adapter = runtime(autoscale={"least": 1, "most": 3})
     deployment = plan()
     handle = ready(adapter, deployment)
-    [found] = cluster.list("deployments", namespace, **{"airlock/deployment": handle["name"]})
+    [found] = cluster.find("deployments", namespace, **{"airlock/deployment": handle["name"]})
     path = cluster.path("deployments", namespace, found["metadata"]["name"])
     change = {"metadata": {"annotations": {"example.test/somebody": "was here"}}, "spec": {"replicas": 2}}
     cluster.request("PATCH", path, change, content="application/merge-patch+json", fieldManager="somebody")
@@ -229,7 +229,7 @@ def test_everything_goes_with_the_record(
     adapter = runtime(replicas=2)
     handle = ready(adapter, plan())
     roles = {"airlock/role": "deployment", "airlock/deployment": handle["name"]}
-    [record] = cluster.list("configmaps", namespace, **roles)
+    [record] = cluster.find("configmaps", namespace, **roles)
 
     cluster.request("DELETE", cluster.path("configmaps", namespace, record["metadata"]["name"]))
 

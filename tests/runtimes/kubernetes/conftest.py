@@ -13,7 +13,7 @@ import pytest
 
 from airlock.runtimes.base import Endpoint, RuntimeSettings
 from airlock.runtimes.kubernetes.adapter import KubernetesAdapter
-from airlock.spec import RuntimeSpec
+from airlock.spec import KubernetesOptions, RuntimeSpec
 
 from .. import contract
 from .images import StubImages
@@ -97,7 +97,9 @@ def runtime(
             "pod_template": mounted,
             **options,
         }
-        spec = RuntimeSpec(named, kind="kubernetes", stages=["DEV"], options=chosen)
+        spec = RuntimeSpec(
+            named, kind="kubernetes", stages=["DEV"], options=KubernetesOptions.model_validate(chosen)
+        )
         image_of = (lambda plan: image) if image else images.of
         return KubernetesAdapter(spec, settings, image_of=image_of, checks_image=images.of_checks())
 

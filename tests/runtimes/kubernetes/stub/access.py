@@ -1,4 +1,4 @@
-"""Who asks, and what they may do: the administrator's token, tokens of service accounts, roles and bindings."""
+"""Who asks, and what they may do: tokens of the administrator and of service accounts, roles, bindings."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class Access:
         raise Refusal(
             403,
             "Forbidden",
-            f'{resource} {named}is forbidden: User "{user}" cannot {wish.verb} resource "{wish.full_resource}" '
-            f'in API group "{wish.group}" {scope}',
+            f'{resource} {named}is forbidden: User "{user}" cannot {wish.verb} resource '
+            f'"{wish.full_resource}" in API group "{wish.group}" {scope}',
             {"name": wish.name, "kind": wish.resource} | ({"group": wish.group} if wish.group else {}),
         )
 

@@ -20,7 +20,7 @@ _VOLUMES = {
 
 
 def violations(spec: Object) -> Iterator[str]:
-    """What a pod does that ``restricted`` (or, of it, ``baseline``) does not allow, as the API server words it."""
+    """What a pod does that ``restricted`` does not allow, as the API server words it."""
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     pod = spec.get("securityContext") or {}
     for field in ("hostNetwork", "hostPID", "hostIPC"):

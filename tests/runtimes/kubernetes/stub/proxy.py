@@ -41,17 +41,24 @@ class Proxy:
         if not name:
             choice = " ".join(names)
             raise bad_request(
-                f"a container name must be specified for pod {pod['metadata']['name']}, choose one of: [{choice}]"
+                f"a container name must be specified for pod {pod['metadata']['name']}, "
+                f"choose one of: [{choice}]"
             )
         if not pod["spec"].get("nodeName"):
             return 200, ""
         if self._kubelet.is_lost:
-            raise Refusal(500, "InternalError", f'Get "https://192.168.0.1:10250/containerLogs/{pod["metadata"]["namespace"]}/'
-                          f'{pod["metadata"]["name"]}/{name}": dial tcp 192.168.0.1:10250: connect: no route to host')  # fmt: skip
+            where = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}/{name}"
+            raise Refusal(
+                500,
+                "InternalError",
+                f'Get "https://192.168.0.1:10250/containerLogs/{where}": '
+                "dial tcp 192.168.0.1:10250: connect: no route to host",
+            )
         worker = self._kubelet.worker(pod)
         if worker is None:
             raise bad_request(
-                f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: ContainerCreating'
+                f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: '
+                "ContainerCreating"
             )
         found = worker.log_of(name, previous=query.get("previous") in ("true", "True", "1"))
         if isinstance(found, str):
@@ -97,7 +104,11 @@ class Proxy:
             raise _unavailable(f'no endpoints available for service "{target.name}"')
         pod = random.choice(ready)
         inside = wanted[0]["targetPort"]
-        named = {one.get("name"): one["containerPort"] for container in pod["spec"]["containers"] for one in container.get("ports") or ()}  # fmt: skip
+        named = {
+            one.get("name"): one["containerPort"]
+            for container in pod["spec"]["containers"]
+            for one in container.get("ports") or ()
+        }
         return pod, int(named.get(inside, inside))
 
 

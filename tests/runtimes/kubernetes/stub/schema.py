@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 import jsonschema
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import referencing
 
 from .answers import invalid

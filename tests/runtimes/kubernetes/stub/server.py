@@ -182,7 +182,8 @@ class Api:
                 raise Refusal(
                     422,
                     "Invalid",
-                    'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+                    'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: '
+                    "is required for apply patch",
                 )
             self._check_name(target, document)
             self._namespace_of(target, document)
@@ -251,9 +252,10 @@ class Api:
                     raise Refusal(
                         409,
                         "Conflict",
-                        f'Operation cannot be fulfilled on {target.resource.qualified} "{target.name}": the {field.upper()} '
-                        f"in the precondition ({wanted[field]}) does not match the {field.upper()} in record "
-                        f"({found['metadata'][field]}). The object might have been deleted and then recreated",
+                        f'Operation cannot be fulfilled on {target.resource.qualified} "{target.name}": '
+                        f"the {field.upper()} in the precondition ({wanted[field]}) does not match the "
+                        f"{field.upper()} in record ({found['metadata'][field]}). The object might have been "
+                        "deleted and then recreated",
                     )
             return 200, self._store.delete(target.resource, target.namespace, target.name, **arguments)
 
@@ -322,7 +324,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._stream(answer)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815
 
     def _send(self, code: int, content: Any) -> None:
         kind, extra = "application/json", {}

@@ -1,4 +1,4 @@
-"""The objects of the cluster: every change goes through here, with versions, field managers and finalizers."""
+"""The objects of the cluster: every change goes through here, with versions, managers and finalizers."""
 
 from __future__ import annotations
 
@@ -136,7 +136,8 @@ class Store:
                 raise conflict(
                     resource,
                     metadata["name"],
-                    "the object has been modified; please apply your changes to the latest version and try again",
+                    "the object has been modified; please apply your changes to the latest version and "
+                    "try again",
                 )
             if metadata.get("uid") not in (None, "", before["metadata"]["uid"]):
                 raise conflict(
@@ -217,15 +218,17 @@ class Store:
                     clashes.setdefault(other, set()).add(path)
         if clashes and not force:
             told = [
-                f'conflict with "{other[0]}"{"" if other[1] == "Apply" else f" using {resource.api_version}"}: '
+                f'conflict with "{other[0]}"'
+                + ("" if other[1] == "Apply" else f" using {resource.api_version}")
+                + ": "
                 + ".".join(["", *(step[2:] for step in path)])
-                for other, paths in clashes.items()
-                for path in sorted(paths)
+                for other, clashing in clashes.items()
+                for path in sorted(clashing)
             ]
             count = f"{len(told)} conflict{'s' if len(told) > 1 else ''}"
             raise Refusal(409, "Conflict", f"Apply failed with {count}: {', '.join(told)}")
-        for other, paths in clashes.items():
-            owners[other] = owners[other] - paths
+        for other, clashing in clashes.items():
+            owners[other] = owners[other] - clashing
 
     def _after_update(
         self, resource: Resource, before: Object, after: Object, manager: Manager

@@ -1,4 +1,4 @@
-"""What an API server refuses beyond the schema: names, labels, selectors, what may not change, what must fit."""
+"""What an API server refuses beyond the schema: names, labels, selectors, what may not change or fit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DATA_BYTES = 1_048_576
 _OF_RBAC = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 
 _NO_LABEL = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
-    "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+    "and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 _NO_SUBDOMAIN = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
-    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
+    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 
@@ -93,8 +93,9 @@ def _labels(labels: Object | None, path: str) -> Iterator[Fault]:
             yield (
                 path,
                 f'Invalid value: "{value}": a valid label must be an empty string or consist of alphanumeric '
-                "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  "
-                "or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+                "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
+                "'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+                "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
             )
 
 
@@ -134,7 +135,8 @@ def _workload(resource: Resource, document: Object) -> Iterator[Fault]:
     if any(labels.get(key) != value for key, value in wanted.items()):
         yield (
             "spec.template.metadata.labels",
-            f"Invalid value: {json.dumps(labels, separators=(',', ':'))}: `selector` does not match template `labels`",
+            f"Invalid value: {json.dumps(labels, separators=(',', ':'))}: "
+            "`selector` does not match template `labels`",
         )
     rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
     if rolling.get("maxSurge") in (0, "0%") and rolling.get("maxUnavailable") in (0, "0%"):
@@ -171,7 +173,15 @@ def _container(container: Object, path: str, volumes: set[str]) -> Iterator[Faul
     for index, port in enumerate(container.get("ports") or ()):
         if len(port.get("name", "")) > 15:
             yield f"{path}.ports[{index}].name", "Invalid value: must be no more than 15 characters"
-    seen: set[str] = set()
+    yield from _variables(container, path)
+    yield from _mounts(container, path, volumes)
+    yield from _amounts(container.get("resources") or {}, f"{path}.resources")
+    for name in ("livenessProbe", "startupProbe"):
+        if (container.get(name) or {}).get("successThreshold", 1) != 1:
+            yield f"{path}.{name}.successThreshold", "Invalid value: must be 1"
+
+
+def _variables(container: Object, path: str) -> Iterator[Fault]:
     for index, variable in enumerate(container.get("env") or ()):
         if not _VARIABLE.fullmatch(variable["name"]):
             yield (
@@ -183,6 +193,10 @@ def _container(container: Object, path: str, volumes: set[str]) -> Iterator[Faul
                 f"{path}.env[{index}].valueFrom",
                 "Invalid value: may not be specified when `value` is not empty",
             )
+
+
+def _mounts(container: Object, path: str, volumes: set[str]) -> Iterator[Fault]:
+    seen: set[str] = set()
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount["name"] not in volumes:
             yield f"{path}.volumeMounts[{index}].name", f'Not found: "{mount["name"]}"'
@@ -192,10 +206,6 @@ def _container(container: Object, path: str, volumes: set[str]) -> Iterator[Faul
                 f'Invalid value: "{mount["mountPath"]}": must be unique',
             )
         seen.add(mount["mountPath"])
-    yield from _amounts(container.get("resources") or {}, f"{path}.resources")
-    for name in ("livenessProbe", "startupProbe"):
-        if (container.get(name) or {}).get("successThreshold", 1) != 1:
-            yield f"{path}.{name}.successThreshold", "Invalid value: must be 1"
 
 
 def _amounts(resources: Object, path: str) -> Iterator[Fault]:
@@ -215,7 +225,8 @@ def _amounts(resources: Object, path: str) -> Iterator[Fault]:
             if part == "requests" and name in limits and value > amount(limits[name]):
                 yield (
                     f"{path}.requests",
-                    f'Invalid value: "{quantity}": must be less than or equal to {name} limit of {limits[name]}',
+                    f'Invalid value: "{quantity}": must be less than or equal to {name} limit of '
+                    f"{limits[name]}",
                 )
 
 
@@ -236,7 +247,8 @@ def _data(document: Object) -> Iterator[Fault]:
             if not _CONFIG_KEY.fullmatch(key) or len(key) > 253:
                 yield (
                     f"{part}[{key}]",
-                    f"Invalid value: \"{key}\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+                    f'Invalid value: "{key}": a valid config key must consist of alphanumeric characters, '
+                    "'-', '_' or '.'",
                 )
     if size > _DATA_BYTES:
         yield "data", f"Too long: may not be more than {_DATA_BYTES} bytes"

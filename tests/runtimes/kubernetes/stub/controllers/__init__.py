@@ -1,1 +1,1 @@
-"""The controllers: each looks at all objects of its kinds and does the next step towards what they ask for."""
+"""The controllers: each looks at the objects of its kinds and does the next step to what they ask for."""

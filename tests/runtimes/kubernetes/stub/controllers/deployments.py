@@ -212,7 +212,8 @@ def _scale(store: Store, deployment: Object, replica_set: Object, replicas: int)
 
 
 def _say_scaled(store: Store, deployment: Object, replica_set: Object, before: int, after: int) -> None:
-    text = f"Scaled {'up' if after > before else 'down'} replica set {replica_set['metadata']['name']} from {before} to {after}"
+    way = "up" if after > before else "down"
+    text = f"Scaled {way} replica set {replica_set['metadata']['name']} from {before} to {after}"
     store.event(deployment, "Normal", "ScalingReplicaSet", text, "deployment-controller")
 
 

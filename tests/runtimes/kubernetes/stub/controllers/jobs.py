@@ -100,9 +100,8 @@ def _work(store: Store, job: Object) -> None:
         for pod in active:
             store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
         set_condition(status, "FailureTarget", True, reason, message)
-        still = [pod for pod in owned_by(store, "pods", job) if pod["status"].get("phase") not in ("Succeeded", "Failed") and not pod["metadata"].get("deletionTimestamp")]  # fmt: skip
-        terminating = [pod for pod in owned_by(store, "pods", job) if pod["metadata"].get("deletionTimestamp") and pod["status"].get("phase") not in ("Succeeded", "Failed")]  # fmt: skip
-        if not still and not terminating:
+        left = owned_by(store, "pods", job)
+        if all(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in left):
             set_condition(status, "Failed", True, reason, message)
             store.event(job, "Warning", reason, message, _COMPONENT)
         _count(store, job, status, [], done, failed + active)
@@ -148,7 +147,10 @@ def _failure(rule: Object, pod: Object, job: Object) -> str | None:
         if code and (code in wanted["values"]) == (wanted["operator"] == "In"):
             index = job["spec"]["podFailurePolicy"]["rules"].index(rule)
             where = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-            return f"Container {one['name']} for pod {where} failed with exit code {code} matching FailJob rule at index {index}"
+            return (
+                f"Container {one['name']} for pod {where} failed with exit code {code} "
+                f"matching FailJob rule at index {index}"
+            )
     return None
 
 

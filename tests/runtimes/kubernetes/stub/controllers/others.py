@@ -13,6 +13,16 @@ from ..selectors import fits_object
 from ..store import Store
 from .pods import is_ready, portion, set_condition
 
+_NO_SCALE = (
+    'the HPA controller was unable to get the target\'s current scale: deployments.apps "{name}" not found'
+)
+_HAS_SCALE = "the HPA controller was able to get the target's current scale"
+_NO_METRICS = (
+    "the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics "
+    "for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the "
+    "requested resource (get pods.metrics.k8s.io)"
+)
+
 
 class Quotas:
     """``status.used`` of resource quotas."""
@@ -70,7 +80,7 @@ class Autoscalers:
             target = store.find("deployments", where, spec["scaleTargetRef"]["name"])
             status = dict(autoscaler.get("status") or {})
             if target is None:
-                why = f'the HPA controller was unable to get the target\'s current scale: deployments.apps "{spec["scaleTargetRef"]["name"]}" not found'
+                why = _NO_SCALE.format(name=spec["scaleTargetRef"]["name"])
                 set_condition(status, "AbleToScale", False, "FailedGetScale", why)
             else:
                 now_have = target["spec"]["replicas"]
@@ -78,9 +88,8 @@ class Autoscalers:
                 if wanted != now_have:
                     after = {**target, "spec": {**target["spec"], "replicas": wanted}}
                     store.update("deployments", after, subresource="scale")
-                set_condition(status, "AbleToScale", True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")  # fmt: skip
-                why = "the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"
-                set_condition(status, "ScalingActive", False, "FailedGetResourceMetric", why)
+                set_condition(status, "AbleToScale", True, "SucceededGetScale", _HAS_SCALE)
+                set_condition(status, "ScalingActive", False, "FailedGetResourceMetric", _NO_METRICS)
                 status |= {"currentReplicas": now_have, "desiredReplicas": wanted, "currentMetrics": None}
             store.set_status("horizontalpodautoscalers", autoscaler, status)
 

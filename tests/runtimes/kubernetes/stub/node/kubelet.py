@@ -76,9 +76,8 @@ class Kubelet(threading.Thread):
             **why,
         }
         self._store.set_status("nodes", node, {**node["status"], "conditions": [ready]})
-        taints = [] if is_ready else [
-            {"key": "node.kubernetes.io/unreachable", "effect": effect} for effect in ("NoSchedule", "NoExecute")
-        ]  # fmt: skip
+        effects = () if is_ready else ("NoSchedule", "NoExecute")
+        taints = [{"key": "node.kubernetes.io/unreachable", "effect": effect} for effect in effects]
         self._store.edit("nodes", node, lambda found: found.setdefault("spec", {}).update(taints=taints))
         if is_ready:
             return

@@ -203,7 +203,7 @@ class PodWorker(threading.Thread):
         except NotConfigured as error:
             slot.waiting = {"reason": "CreateContainerConfigError", "message": str(error)}
             slot.not_before = time.monotonic() + 1
-            self._event("Warning", "Failed", f"Error: {error}", slot)
+            self._event("Warning", "Failed", f"Error: {error}")
             return
         self._launch(slot, image, given)
 
@@ -213,38 +213,38 @@ class PodWorker(threading.Thread):
         assert ended is not None
         if slot.last is not None:
             slot.not_before = time.monotonic() + slot.back_off
-            text = (
-                f"back-off {_written(slot.back_off)} restarting failed container={slot.name} "
-                f"pod={self._pod['metadata']['name']}_{self._pod['metadata']['namespace']}({self.uid})"
-            )
+            whole = f"{self._pod['metadata']['name']}_{self._pod['metadata']['namespace']}({self.uid})"
+            text = f"back-off {_written(slot.back_off)} restarting failed container={slot.name} pod={whole}"
             slot.waiting = {"reason": "CrashLoopBackOff", "message": text}
             slot.back_off = min(2 * slot.back_off, _LONGEST_BACK_OFF_SECONDS)
-            self._event("Warning", "BackOff", f"Back-off restarting failed container {slot.name} in pod "
-                        f"{self._pod['metadata']['name']}_{self._pod['metadata']['namespace']}({self.uid})", slot)  # fmt: skip
+            self._event(
+                "Warning", "BackOff", f"Back-off restarting failed container {slot.name} in pod {whole}"
+            )
         slot.last, slot.container = ended, None
         slot.restarts += 1
 
     def _image_for(self, slot: _Slot) -> Image | None:
         reference, policy = slot.specification["image"], slot.specification["imagePullPolicy"]
         if not image_names.is_reference(reference):
-            text = f'Failed to apply default image tag "{reference}": couldn\'t parse image name "{reference}": invalid reference format'
+            text = (
+                f'Failed to apply default image tag "{reference}": couldn\'t parse image name "{reference}": '
+                "invalid reference format"
+            )
             slot.waiting = {"reason": "InvalidImageName", "message": text}
             slot.not_before = time.monotonic() + _PULL_AGAIN_SECONDS
-            self._event("Warning", "InspectFailed", text, slot)
-            self._event("Warning", "Failed", "Error: InvalidImageName", slot)
+            self._event("Warning", "InspectFailed", text)
+            self._event("Warning", "Failed", "Error: InvalidImageName")
             return None
         image = self._images.find(reference)
         if image is not None:
             slot.image_id = f"{image_names.full_reference(reference).split('@')[0]}@sha256:{'0' * 64}"
             if slot.container is None and slot.last is None:
-                self._event(
-                    "Normal", "Pulled", f'Container image "{reference}" already present on machine', slot
-                )
+                self._event("Normal", "Pulled", f'Container image "{reference}" already present on machine')
             return image
         if policy == "Never":
             text = f'Container image "{reference}" is not present with pull policy of Never'
             slot.waiting = {"reason": "ErrImageNeverPull", "message": text}
-            self._event("Warning", "ErrImageNeverPull", text, slot)
+            self._event("Warning", "ErrImageNeverPull", text)
             slot.not_before = time.monotonic() + 1
             return None
         self._fail_to_pull(slot, reference)
@@ -252,20 +252,22 @@ class PodWorker(threading.Thread):
 
     def _fail_to_pull(self, slot: _Slot, reference: str) -> None:
         full = image_names.full_reference(reference)
-        why = f'failed to pull and unpack image "{full}": failed to resolve reference "{full}": {full}: not found'
-        error = f"rpc error: code = NotFound desc = {why}"
+        error = (
+            f'rpc error: code = NotFound desc = failed to pull and unpack image "{full}": '
+            f'failed to resolve reference "{full}": {full}: not found'
+        )
         if slot.waiting["reason"] == "ErrImagePull":
             text = f'Back-off pulling image "{reference}": ErrImagePull: {error}'
             slot.waiting = {"reason": "ImagePullBackOff", "message": text}
             slot.not_before = time.monotonic() + _PULL_AGAIN_SECONDS
-            self._event("Normal", "BackOff", f'Back-off pulling image "{reference}"', slot)
-            self._event("Warning", "Failed", "Error: ImagePullBackOff", slot)
+            self._event("Normal", "BackOff", f'Back-off pulling image "{reference}"')
+            self._event("Warning", "Failed", "Error: ImagePullBackOff")
             return
-        self._event("Normal", "Pulling", f'Pulling image "{reference}"', slot)
+        self._event("Normal", "Pulling", f'Pulling image "{reference}"')
         slot.waiting = {"reason": "ErrImagePull", "message": error}
         slot.not_before = time.monotonic() + 1
-        self._event("Warning", "Failed", f'Failed to pull image "{reference}": {error}', slot)
-        self._event("Warning", "Failed", "Error: ErrImagePull", slot)
+        self._event("Warning", "Failed", f'Failed to pull image "{reference}": {error}')
+        self._event("Warning", "Failed", "Error: ErrImagePull")
 
     def _is_refused(self, slot: _Slot, image: Image) -> bool:
         own = slot.specification.get("securityContext") or {}
@@ -279,7 +281,7 @@ class PodWorker(threading.Thread):
             text += f"container: {slot.name})"
             slot.waiting = {"reason": "CreateContainerConfigError", "message": text}
             slot.not_before = time.monotonic() + 1
-            self._event("Warning", "Failed", f"Error: {text}", slot)
+            self._event("Warning", "Failed", f"Error: {text}")
             return True
         return False
 
@@ -307,12 +309,12 @@ class PodWorker(threading.Thread):
             environment=given,
             identity=uuid.uuid4().hex * 2,
         )
-        self._event("Normal", "Created", f"Container created: {slot.name}", slot)
+        self._event("Normal", "Created", f"Container created: {slot.name}")
         ended = slot.container.ended
         if ended is not None:
-            self._event("Warning", "Failed", f"Error: {ended['message']}", slot)
+            self._event("Warning", "Failed", f"Error: {ended['message']}")
         else:
-            self._event("Normal", "Started", f"Container started: {slot.name}", slot)
+            self._event("Normal", "Started", f"Container started: {slot.name}")
         kinds = ("startupProbe", "readinessProbe", "livenessProbe")
         slot.probes = {
             kind: Probe(slot.specification[kind], slot.container, self._network)
@@ -334,11 +336,11 @@ class PodWorker(threading.Thread):
                 continue
             if not probe.is_due() or probe.look() or not slot.is_running:
                 continue
-            self._event("Warning", "Unhealthy", f"{kind.removesuffix('Probe').capitalize()} probe failed: {probe.why}", slot)  # fmt: skip
+            what = kind.removesuffix("Probe")
+            self._event("Warning", "Unhealthy", f"{what.capitalize()} probe failed: {probe.why}")
             if kind != "readinessProbe" and probe.verdict is False:
-                what = kind.removesuffix("Probe")
                 self._event(
-                    "Normal", "Killing", f"Container {slot.name} failed {what} probe, will be restarted", slot
+                    "Normal", "Killing", f"Container {slot.name} failed {what} probe, will be restarted"
                 )
                 self._end([slot], float(self._pod["spec"]["terminationGracePeriodSeconds"]))
                 return
@@ -347,7 +349,7 @@ class PodWorker(threading.Thread):
 
     def _terminate(self, grace_seconds: float) -> None:
         for slot in self._running():
-            self._event("Normal", "Killing", f"Stopping container {slot.name}", slot)
+            self._event("Normal", "Killing", f"Stopping container {slot.name}")
         self._end(self._running(), grace_seconds)
 
     def _running(self) -> list[_Slot]:
@@ -381,7 +383,7 @@ class PodWorker(threading.Thread):
             try:
                 execute(slot.container, hook["exec"]["command"], left)
             except Exception as error:
-                self._event("Warning", "FailedPreStopHook", f"PreStopHook failed: {error}", slot)
+                self._event("Warning", "FailedPreStopHook", f"PreStopHook failed: {error}")
 
     def _probe_quietly(self, slot: _Slot) -> None:
         probe = slot.probes.get("readinessProbe")
@@ -393,7 +395,7 @@ class PodWorker(threading.Thread):
         found = self._store.find("pods", metadata["namespace"], metadata["name"])
         if found is None or found["metadata"]["uid"] != self.uid:
             return True
-        return found["metadata"].get("deletionGracePeriodSeconds") == 0
+        return bool(found["metadata"].get("deletionGracePeriodSeconds") == 0)
 
     def _kill_all(self, slots: list[_Slot] | None = None) -> None:
         for slot in slots if slots is not None else self._running():
@@ -405,7 +407,7 @@ class PodWorker(threading.Thread):
 
     # --- telling
 
-    def _event(self, kind: str, reason: str, message: str, slot: _Slot | None = None) -> None:
+    def _event(self, kind: str, reason: str, message: str) -> None:
         self._store.event(self._pod, kind, reason, message, KUBELET)
 
     def _report(self) -> None:

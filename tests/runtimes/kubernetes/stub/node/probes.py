@@ -28,7 +28,7 @@ class Probe:
         self.why = ""
 
     def is_due(self) -> bool:
-        return time.monotonic() >= self._next
+        return bool(time.monotonic() >= self._next)
 
     def look(self) -> bool:
         """Ask once.
@@ -127,7 +127,8 @@ def _words(specification: Object, error: Exception, network: PodNetwork) -> str:
     port = (specification.get("httpGet") or specification.get("tcpSocket") or {}).get("port")
     address = f"{network.address}:{port}"
     if isinstance(error, TimeoutError):
-        return f'Get "http://{address}/": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return f'Get "http://{address}/": {late}'
     if isinstance(error, ConnectionRefusedError):
         return f'Get "http://{address}/": dial tcp {address}: connect: connection refused'
     return f'Get "http://{address}/": {error}'

@@ -207,6 +207,7 @@ class Container:
 
 def _start_error(why: str) -> str:
     return (
-        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+        "runc create failed: "
         f"unable to start container process: error during container init: {why}"
     )

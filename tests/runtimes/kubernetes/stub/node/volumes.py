@@ -84,7 +84,8 @@ def _files(store: Store, pod: Object, name: str, kind: str, source: Object) -> l
     missing = [item["key"] for item in items if item["key"] not in data]
     if missing and not source.get("optional"):
         raise NotMounted(
-            f'MountVolume.SetUp failed for volume "{name}" : references non-existent {plural.rstrip("s")} key: {missing[0]}'
+            f'MountVolume.SetUp failed for volume "{name}" : references non-existent '
+            f"{plural.rstrip('s')} key: {missing[0]}"
         )
     return [
         (item["path"], data[item["key"]], item.get("mode", mode)) for item in items if item["key"] in data
