@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -40,13 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start_job(model: Path, *options: str, **job: Any) -> subprocess.Popen[str]:
-        places = {
-            "model": str(model),
-            "input": str(tmp_path / "in"),
-            "output": str(tmp_path / "out"),
-            "result": str(tmp_path / "result.json"),
-        }
-        (tmp_path / "job.json").write_text(json.dumps({**places, **job}))
+        write_job(tmp_path, model, **job)
         process = subprocess.Popen(
             [sys.executable, "-m", "airlock_host", "batch", "--job", str(tmp_path / "job.json"), *options],
             stdout=subprocess.PIPE,
@@ -76,6 +73,16 @@ def inputs(tmp_path: Path) -> None:
 def stuck(tmp_path: Path, inputs: None) -> Path:
     """A model that waits for ever."""
     return build_stuck(tmp_path, "time.sleep(0.01)")
+
+
+def write_job(folder: Path, model: Path, **job: Any) -> None:
+    places = {
+        "model": str(model),
+        "input": str(folder / "in"),
+        "output": str(folder / "out"),
+        "result": str(folder / "result.json"),
+    }
+    (folder / "job.json").write_text(json.dumps({**places, **job}))
 
 
 def build_stuck(tmp_path: Path, wait: str) -> Path:
@@ -290,3 +297,80 @@ def test_a_deadline_is_a_number_of_seconds(tmp_path: Path, seconds: str) -> None
 
     assert ended.returncode == 2
     assert f"'{seconds}' is no number of seconds above 0" in ended.stderr
+
+
+# --- the first process of a container, which gets only those signals that it asks for
+
+
+def _may_unshare() -> bool:
+    tried = subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+first_process = pytest.mark.skipif(
+    shutil.which("unshare") is None or not _may_unshare(), reason="needs the right to make a PID namespace"
+)
+
+
+def _alone(command: list[str], log: Path) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """Start a process as number 1 of a PID namespace."""
+    with log.open("wb") as file:
+        outer = subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--kill-child", *command], stdout=file, stderr=file
+        )
+    wait_for(lambda: bool(psutil.Process(outer.pid).children()), "the inner process")
+    return outer, psutil.Process(outer.pid).children()[0]
+
+
+@first_process
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_ends_a_job_that_is_the_first_process(
+    tmp_path: Path, stuck: Path, number: signal.Signals, code: int
+) -> None:
+    write_job(tmp_path, stuck, processes=2)
+    command = [sys.executable, "-m", "airlock_host", "batch", "--job", str(tmp_path / "job.json")]
+    outer, inner = _alone(command, tmp_path / "log")
+    wait_for(lambda: len([*tmp_path.glob("at_work.*")]) == 2, "processes at work")
+    workers = inner.children()
+    assert len(workers) == 2
+
+    inner.send_signal(number)
+
+    assert outer.wait(60) == code, (tmp_path / "log").read_text()
+    assert error(tmp_path)["type"] == "Interrupted"
+    assert not any(worker.is_running() for worker in workers)
+
+
+@first_process
+def test_a_server_that_is_the_first_process_finishes_what_was_begun(tmp_path: Path) -> None:
+    source = f"""
+        import time
+        def score(rows):
+            open({str(tmp_path / "at_work.")!r} + str(time.monotonic_ns()), "w").close()
+            time.sleep(1)
+            return rows.mean(axis=1)
+    """
+    model = build_snapshot(tmp_path / "model", source, inputs=NUMBERS, outputs=MEAN)
+    port = tmp_path / "port"
+    outer, inner = _alone(
+        [
+            *(sys.executable, "-m", "airlock_host", "serve", "--model", str(model)),
+            *("--port", "0", "--port-file", str(port)),
+        ],
+        tmp_path / "log",
+    )
+    wait_for(port.exists, "the port file")
+    url = f"http://127.0.0.1:{int(port.read_text())}"
+    wait_for(lambda: httpx.get(f"{url}/v2/health/ready").status_code == 200, "readiness")
+    before = len([*tmp_path.glob("at_work.*")])
+    with ThreadPoolExecutor(1) as threads:
+        record = {entry["name"]: 1.0 for entry in NUMBERS}
+        answer = threads.submit(httpx.post, f"{url}/score", json=record, timeout=60)
+        wait_for(lambda: len([*tmp_path.glob("at_work.*")]) > before, "a request at work")
+
+        inner.send_signal(signal.SIGTERM)
+
+        assert answer.result().json() == {"mean": 1.0}
+    assert outer.wait(60) == 0, (tmp_path / "log").read_text()
