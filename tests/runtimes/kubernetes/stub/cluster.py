@@ -112,6 +112,24 @@ class StubCluster:
         self.request("DELETE", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}")
         self.request("DELETE", f"/api/v1/persistentvolumes/{namespace}-{claim}")
 
+    def write_kubeconfig(self, path: Path, namespace: str, user: str, rules: list[dict[str, Any]]) -> None:
+        """A kubeconfig for a service account with such rules in a namespace."""
+        root = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        self.request("POST", root, {"metadata": {"name": user}})
+        token = self.request("POST", f"{root}/{user}/token", {"spec": {}})["status"]["token"]
+        group = "rbac.authorization.k8s.io"
+        role = {"metadata": {"name": user}, "rules": rules}
+        self.request("POST", f"/apis/{group}/v1/namespaces/{namespace}/roles", role)
+        binding = {
+            "metadata": {"name": user},
+            "subjects": [{"kind": "ServiceAccount", "name": user, "namespace": namespace}],
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": user},
+        }
+        self.request("POST", f"/apis/{group}/v1/namespaces/{namespace}/rolebindings", binding)
+        config = json.loads(self.kubeconfig.read_text(encoding="utf-8"))
+        config["users"][0]["user"] = {"token": token}
+        path.write_text(json.dumps(config), encoding="utf-8")
+
     def request(
         self,
         method: str,

@@ -66,6 +66,12 @@ class Request:
         return self.query.get("dryRun") == "All"
 
     @property
+    def is_apply(self) -> bool:
+        """Whether this is a server-side apply."""
+        kind = self.headers.get("content-type", "").split(";")[0]
+        return self.method == "PATCH" and kind == "application/apply-patch+yaml"
+
+    @property
     def is_watch(self) -> bool:
         return self.query.get("watch", "") in ("1", "true", "True")
 

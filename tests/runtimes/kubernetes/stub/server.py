@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 import traceback
@@ -69,6 +70,8 @@ class Api:
             schema.validate(target.resource, request.document())
             return 201, self._review(user, target.resource, request.document())
         act = {"GET": self._read, "POST": self._create, "PUT": self._replace, "PATCH": self._patch}
+        if request.is_apply and self._store.find(target.resource, target.namespace, target.name) is None:
+            self._access.check(user, dataclasses.replace(request.wish(target), verb="create"))
         return act.get(request.method, self._delete)(request, target)
 
     # --- reading
@@ -177,7 +180,7 @@ class Api:
     def _patch(self, request: Request, target: Target) -> Answer:
         kind = request.headers.get("content-type", "").split(";")[0]
         document = request.document()
-        if kind == "application/apply-patch+yaml":
+        if request.is_apply:
             if not request.query.get("fieldManager"):
                 raise Refusal(
                     422,
