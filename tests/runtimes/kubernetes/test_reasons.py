@@ -262,7 +262,10 @@ def event(reason: str, message: str, *, uid: str = "pod-1", at: str = "2026-11-2
             pod(
                 running=True,
                 phase="Running",
-                conditions=[{"type": "Ready", "status": "False", "reason": "NodeNotReady"}],
+                conditions=[
+                    {"type": "Ready", "status": "False"},
+                    {"type": "ContainersReady", "status": "True"},
+                ],
             ),
             "NodeLost",
             False,

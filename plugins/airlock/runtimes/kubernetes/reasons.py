@@ -120,11 +120,12 @@ def lost(pod: Json) -> Finding | None:
 
 
 def _is_unreachable(pod: Json) -> bool:
-    """Whether the node's controller has set the pod's readiness, because nobody hears of the node."""
-    return any(
-        condition.get("type") == "Ready" and condition.get("reason") in ("NodeNotReady", "NodeStatusUnknown")
-        for condition in pod.get("status", {}).get("conditions", [])
-    )
+    """Whether the node's controller has taken the pod's readiness away, because nobody hears of the node.
+
+    It only turns the one condition over; the node itself always gives a reason with it.
+    """
+    ready, containers = condition_of(pod, "Ready") or {}, condition_of(pod, "ContainersReady") or {}
+    return ready.get("status") == "False" and not ready.get("reason") and containers.get("status") == "True"
 
 
 def _of_containers(pod: Json) -> Finding | None:
