@@ -136,7 +136,7 @@ def test_a_server_is_held_to_limits(
     assert host["PidsLimit"] > 0
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["RestartPolicy"]["Name"] == "always"
     assert host["LogConfig"]["Config"] == {"max-size": "8m", "max-file": "2"}
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.exceptions import AdapterError, AirlockError
 from airlock.runtimes.images.login import RegistryLogin
-from airlock.spec.runtime_options import DockerOptions
+from airlock.spec.runtime_options import DockerOptions, TlsFiles
 
 if TYPE_CHECKING:
     from docker import APIClient  # type: ignore[import-untyped]
@@ -27,6 +27,9 @@ SECONDS_TO_MAKE = 1800
 
 Document = dict[str, Any]
 """What the engine says of one of its things."""
+
+ALWAYS = "always"
+"""The restart policy of a server that was ready once."""
 
 _LARGEST_FILE = 256 * 1024 * 1024
 
@@ -240,9 +243,13 @@ class Engine:
             self.acting_client.put_archive(name, folder, archive)
 
     def restart_always(self, name: str) -> None:
-        """Have a container started again whenever it ends, unless it is stopped on purpose."""
+        """Have a container started again whenever it ends, and when the engine starts.
+
+        Not ``unless-stopped``: an engine that was killed stops what it finds running when it is started, and
+        then takes it for stopped on purpose.
+        """
         with self._in_words():
-            self.acting_client.update_container(name, restart_policy={"Name": "unless-stopped"})
+            self.acting_client.update_container(name, restart_policy={"Name": ALWAYS})
 
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a container; one that does not run, or is gone, is well."""
@@ -298,14 +305,23 @@ class Engine:
     def _connect(self, seconds: int) -> APIClient:
         hook = _hook()
         self._require_socket()
-        with self._in_words():
-            tls: Any = None
-            if self._tls is not None:
-                tls = hook.construct_tls_config(
-                    ca_cert=self._tls.ca, client_cert=self._tls.certificate, client_key=self._tls.key
-                )
+        tls = None if self._tls is None else _tls_config(self._tls)
+        try:
             # The login is for images alone: an engine can be asked while its registry is away.
             return hook(docker_conn_id=None, base_url=self.url, tls=tls, timeout=seconds).get_conn()
+        except Exception as error:
+            raise self._translated(self._reason(tls) or error) from error
+
+    def _reason(self, tls: Any) -> Exception | None:
+        """Why the engine cannot be reached, which the hook writes into its log and does not tell."""
+        from docker import APIClient
+
+        url = self.url if tls is None else self.url.replace("tcp://", "https://", 1)
+        try:
+            APIClient(base_url=url, version="auto", tls=tls or False, timeout=SECONDS_TO_LOOK).close()
+        except Exception as error:
+            return error
+        return None
 
     def _require_socket(self) -> None:
         """Say plainly what the client would wrap into many words."""
@@ -333,13 +349,13 @@ class Engine:
             raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> Exception:
-        status = getattr(error, "status_code", None)
-        if status is None:
+        said = str(getattr(error, "explanation", None) or error).strip()
+        if not hasattr(error, "explanation"):  # it is no answer of the engine
             return AdapterError(
-                f"The Docker engine at {self.url} cannot be reached: {error}",
+                f"The Docker engine at {self.url} cannot be reached: {said.removesuffix('.')}.",
                 mend="See that it runs, and that Airflow's workers and triggerer can reach it.",
             )
-        said = str(getattr(error, "explanation", None) or error).strip()
+        status = getattr(error, "status_code", None)
         if status == 404:
             return Missing(said)
         if status == 409:
@@ -357,6 +373,19 @@ class Engine:
                 mend="Mount the same storage there, declare a volume in the runtime's options, or use a URL.",
             )
         return AdapterError(f"The Docker engine at {self.url} refused: {said.removesuffix('.')}.")
+
+
+def _tls_config(files: TlsFiles) -> Any:
+    from docker.tls import TLSConfig  # type: ignore[import-untyped]
+
+    class OwnAuthority(TLSConfig):  # type: ignore[misc]
+        """The engine's authority counts, and not that of REQUESTS_CA_BUNDLE, which would come first."""
+
+        def configure_client(self, client: Any) -> None:
+            super().configure_client(client)
+            client.trust_env = False
+
+    return OwnAuthority(client_cert=(files.certificate, files.key), ca_cert=files.ca, verify=True)
 
 
 def _hook() -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from airlock.runtimes.base import Status
 from airlock.runtimes.containers.ending import ending
+from airlock.runtimes.docker.engine import ALWAYS
 from airlock.runtimes.docker.labels import MODE
 
 QUICK_CRASHES = 5
@@ -43,7 +44,7 @@ def is_proven(found: Document) -> bool:
 
     This is kept in the container's restart policy, as the engine keeps nothing else that can be changed.
     """
-    return bool(found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped")
+    return bool(found["HostConfig"]["RestartPolicy"]["Name"] == ALWAYS)
 
 
 def name_of(found: Document) -> str:
