@@ -8,7 +8,7 @@ from typing import Any
 from airlock.checks import scoring_steps, smoke
 from airlock.checks.context import CheckContext
 from airlock.checks.result import CheckResult, Metric, worst
-from airlock.checks.steps import Measurement, Step, failure
+from airlock.checks.steps import Measurement, Step
 from airlock.spec import Contract
 
 NOT_TESTED = ("How good the answers are: only that they are the ones that were promised.",)
@@ -18,39 +18,16 @@ def plan(check: Contract, context: CheckContext) -> list[Step]:
     """Online: ask the endpoint. Batch: have golden records and a bad one scored, look at what came."""
     job = {
         "kind": "contract",
-        "mode": context.mode,
-        **scoring_steps.schemas(context),
         "golden": list(context.golden),
         "rtol": check.rtol,
         "atol": check.atol,
     }
-    if context.mode == "online":
-        return [Step("measure", "checks", "check", {**job, "endpoint": scoring_steps.endpoint(context)})]
-    return [
-        scoring_steps.write_records(context, count=None, bad=True),
-        scoring_steps.score(
-            context,
-            name="score",
-            where="candidate",
-            records="records.parquet",
-            needs=("records",),
-            snapshot=context.snapshot,
-            digest=context.digest,
-        ),
-        Step(
-            "measure",
-            "checks",
-            "check",
-            {**job, "rejects": scoring_steps.rejects(context, "score")},
-            needs=("records", "score"),
-        ),
-    ]
+    return scoring_steps.ask(context, job, records=None, bad=True)
 
 
 def judge(check: Contract, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
     """Every part that applies must be so."""
-    needed = ("measure",) if context.mode == "online" else ("records", "score", "measure")
-    if broken := failure(measurements, context, *needed):
+    if broken := scoring_steps.not_asked(measurements, context):
         return CheckResult(
             check=check.name,
             kind=check.kind,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airlock.checks.context import CheckContext
-from airlock.checks.steps import Place, Step
+from airlock.checks.steps import Failure, Measurement, Place, Step, failure
 from airlock.exceptions import CheckError
 
 ROW = "airlock_row"
 """The column with which the checks environment numbers records; the host keeps it beside each answer."""
+
+ANSWERED = ("records", "score")
+"""The steps of a batch before one looks at the answers."""
 
 
 def schemas(context: CheckContext) -> dict[str, Any]:
@@ -67,6 +71,39 @@ def score(
         },
         needs=needs,
     )
+
+
+def ask(context: CheckContext, job: Mapping[str, Any], *, records: int | None, bad: bool) -> list[Step]:
+    """Have the candidate answer records in the way it is deployed, and look at the answers.
+
+    Online the step that looks asks the endpoint itself; in batch the records are written and scored before.
+
+    :param job: what the step that looks is told, but for where the answers come from.
+    :param records: how many, in batch; ``None`` for all golden ones.
+    :param bad: end with one that must be refused, in batch.
+    """
+    job = {**job, "mode": context.mode, **schemas(context)}
+    if context.mode == "online":
+        return [Step("measure", "checks", "check", {**job, "endpoint": endpoint(context)})]
+    return [
+        write_records(context, count=records, bad=bad),
+        score(
+            context,
+            name="score",
+            where="candidate",
+            records="records.parquet",
+            needs=("records",),
+            snapshot=context.snapshot,
+            digest=context.digest,
+        ),
+        Step("measure", "checks", "check", {**job, "rejects": rejects(context, "score")}, needs=ANSWERED),
+    ]
+
+
+def not_asked(measurements: Mapping[str, Measurement], context: CheckContext) -> Failure | None:
+    """What went wrong in the steps of :func:`ask`, or ``None``."""
+    needed = ("measure",) if context.mode == "online" else (*ANSWERED, "measure")
+    return failure(measurements, context, *needed)
 
 
 def rejects(context: CheckContext, name: str) -> str:

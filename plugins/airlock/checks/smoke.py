@@ -8,7 +8,7 @@ from typing import Any
 from airlock.checks import scoring_steps
 from airlock.checks.context import CheckContext
 from airlock.checks.result import CheckResult, Metric, worst
-from airlock.checks.steps import Measurement, Step, failure
+from airlock.checks.steps import Measurement, Step
 from airlock.spec import Smoke
 
 NOT_TESTED = ("How good the answers are: only that they come and have the promised form.",)
@@ -18,38 +18,15 @@ def plan(check: Smoke, context: CheckContext) -> list[Step]:
     """Online: ask the endpoint. Batch: write records, have them scored, look at the answers."""
     job = {
         "kind": "smoke",
-        "mode": context.mode,
-        **scoring_steps.schemas(context),
         "golden": list(context.golden[: check.records]),
         "records": check.records,
     }
-    if context.mode == "online":
-        return [Step("measure", "checks", "check", {**job, "endpoint": scoring_steps.endpoint(context)})]
-    return [
-        scoring_steps.write_records(context, count=check.records, bad=False),
-        scoring_steps.score(
-            context,
-            name="score",
-            where="candidate",
-            records="records.parquet",
-            needs=("records",),
-            snapshot=context.snapshot,
-            digest=context.digest,
-        ),
-        Step(
-            "measure",
-            "checks",
-            "check",
-            {**job, "rejects": scoring_steps.rejects(context, "score")},
-            needs=("records", "score"),
-        ),
-    ]
+    return scoring_steps.ask(context, job, records=check.records, bad=False)
 
 
 def judge(check: Smoke, measurements: Mapping[str, Measurement], context: CheckContext) -> CheckResult:
     """Every part of it must be so."""
-    needed = ("measure",) if context.mode == "online" else ("records", "score", "measure")
-    if broken := failure(measurements, context, *needed):
+    if broken := scoring_steps.not_asked(measurements, context):
         return CheckResult(
             check=check.name,
             kind=check.kind,
