@@ -38,6 +38,11 @@ test-kubernetes: ## The kind kubernetes on the cluster of KUBECONFIG, with the i
 	@$(AIRLOCK)
 	.venv/bin/pytest tests/e2e/kubernetes -v
 
+.PHONY: kubernetes-test-image
+kubernetes-test-image: ## An image with host and model for test-kubernetes (OPTIONS="--save image.tar")
+	@$(AIRLOCK)
+	.venv/bin/python -m tests.e2e.kubernetes.image $(OPTIONS)
+
 .PHONY: lint
 lint: ## ruff, mypy --strict and the layers
 	@$(AIRLOCK)
