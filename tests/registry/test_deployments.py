@@ -145,7 +145,12 @@ def test_a_snapshot_keeps_the_image_that_it_ran_in_first(registry: Registry, pas
 
     ran_in(first.id, f"sha256:{'a' * 64}")
     assert image_of(passage.snapshot_digest) is None, "an image of one engine only"
-    later = deploy(registry, passage, "PROD")
+    unready = deploy(registry, passage, "PROD", ready=False)
+    broken = {"name": unready.id, "image": f"registry.example/fraud@sha256:{'d' * 64}"}
+    registry.deployments.set_state(unready.id, "deploying", handle=broken)
+    registry.deployments.set_state(unready.id, "failed", reason="its base image is of another machine")
+    assert image_of(passage.snapshot_digest) is None, "it never got ready in that one"
+    later = deploy(registry, passage, "PROD", attempt=2)
     ran_in(later.id, f"registry.example/fraud@sha256:{'b' * 64}")
     assert image_of(passage.snapshot_digest) == f"registry.example/fraud@sha256:{'b' * 64}"
     ran_in(first.id, f"registry.example/fraud@sha256:{'c' * 64}")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, select, true, update
 
 from airlock.exceptions import Conflict, NotFound
 from airlock.registry import tables
@@ -178,15 +178,18 @@ class Deployments:
             return _select(connection, condition)
 
     def image_of(self, snapshot_digest: str) -> str | None:
-        """The image, with its digest, that a snapshot ran in first; ``None`` where it did in none.
+        """The image, with its digest, that a snapshot was first ready in; ``None`` where it never was.
 
-        Whatever is deployed of the snapshot later runs in this very image.
+        Whatever is deployed of the snapshot later runs in this very image. One in which it never got ready
+        binds nobody: it may have been made from a wrong base image, which was mended since.
         """
         columns = tables.deployments.c
+        states = tables.deployment_states.c
         image = columns.handle["image"].as_string()
+        was_ready = exists().where(states.deployment_id == columns.id, states.state == "ready")
         query = (
             select(image)
-            .where(columns.snapshot_digest == snapshot_digest, image.contains("@sha256:"))
+            .where(columns.snapshot_digest == snapshot_digest, image.contains("@sha256:"), was_ready)
             .order_by(columns.created_at, columns.attempt, columns.id)
             .limit(1)
         )
