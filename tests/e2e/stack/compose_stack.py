@@ -109,9 +109,8 @@ class ComposeStack:
 
     def build(self) -> None:
         """Make the images: a base image for models, one of this machine's servers, and Airflow's."""
-        base = base_image.make(self.client_of_engine)
-        repository, _, tag = _PYTHON_IMAGE_OF_MODELS.partition(":")
-        self.client_of_engine.tag(base, repository, tag)
+        base_image.make(self.client_of_engine)
+        machine_image.make_python(self.client_of_engine, base_image.TAG, _PYTHON_IMAGE_OF_MODELS)
         machine_image.make(self.client_of_engine, base_image.TAG)
         self.compose("build", "prepare")
 

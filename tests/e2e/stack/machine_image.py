@@ -27,6 +27,8 @@ _SERVERS = ("docker-registry", "nginx", "redis-cli", "redis-server")
 _FOR_FILES = ("awk", "cat", "chmod", "chown", "grep", "install", "ls", "mkdir", "rm", "wc")
 PROGRAMS = (*_SERVERS, *_FOR_FILES, "curl", "id", "setpriv", "wget")
 
+_ZONES = (Path("/usr/share/zoneinfo/GMT"), Path("/usr/share/zoneinfo/UTC"))
+
 _SMALLER_WITHOUT = re.compile(r"llvmjit|/bitcode/|/extension/(?!plpgsql)|/locale/")
 """Parts of PostgreSQL that nobody asks for here."""
 
@@ -83,10 +85,24 @@ def make(engine: docker.APIClient, base: str, tag: str = TAG) -> str:
             "ENV PYTHONPATH=/packages PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin\n"
             'ENTRYPOINT ["/entry-point"]\n'
         )
-        for line in engine.build(path=folder, tag=tag, network_mode="none", rm=True, decode=True):
-            if "error" in line:
-                raise RuntimeError(line["error"])
+        _build(engine, folder, tag)
     return tag
+
+
+def make_python(engine: docker.APIClient, base: str, tag: str) -> None:
+    """Make what stands for Python's own image: the base image with time zones, which that one has."""
+    with tempfile.TemporaryDirectory(prefix="airlock-python-image-") as folder:
+        with tarfile.open(Path(folder, "zones.tar"), "w", dereference=True) as archive:
+            for path in _ZONES:
+                _add(archive, path)
+        Path(folder, "Dockerfile").write_text(f"FROM {base}\nADD zones.tar /\n")
+        _build(engine, folder, tag)
+
+
+def _build(engine: docker.APIClient, folder: str, tag: str) -> None:
+    for line in engine.build(path=folder, tag=tag, network_mode="none", rm=True, decode=True):
+        if "error" in line:
+            raise RuntimeError(line["error"])
 
 
 def _install_pip(folder: Path) -> None:
@@ -100,7 +116,7 @@ def _fill(archive: tarfile.TarFile) -> None:
     programs = [Path(_which(name)) for name in PROGRAMS]
     servers = [path for path in _files(postgres) if not _SMALLER_WITHOUT.search(str(path))]
     data = [path for path in _files(share) if not _SMALLER_WITHOUT.search(str(path))]
-    data += [Path("/usr/share/zoneinfo", name) for name in ("GMT", "UTC")]
+    data += _ZONES
     data += _files(Path("/usr/lib/locale/C.utf8"))
     for path in [*programs, *servers, *data, *_libraries([*programs, *servers])]:
         _add(archive, path)
