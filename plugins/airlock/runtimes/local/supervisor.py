@@ -48,6 +48,8 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_POLL_SECONDS = 0.1
 
+_SIGNALLED = 128
+
 _ONLY_FOR_BUILDING = ("UV_", "XDG_", "NETRC", "CC", "CXX", "CFLAGS", "LDFLAGS")
 
 
@@ -258,6 +260,8 @@ class Supervisor:
 
     def _collect_host(self) -> Ending:
         code = self._child.collect()
+        if code > _SIGNALLED:
+            code = _SIGNALLED - code  # the host tells of a signal that it was given as a shell does
         ran_out = self._limits is not None and self._limits.memory_ran_out()
         self._clean_up()
         said = last_lines(Path(), 3)
