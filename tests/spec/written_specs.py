@@ -147,8 +147,12 @@ services = st.one_of(
         }
     ),
 )
-_limits = {"cpu": st.floats(0.1, 64), "memory": memory}
-_container_options = _limits | {
+_options = {
+    "cpu": st.floats(0.1, 64),
+    "memory": memory,
+    "environment": st.dictionaries(st.sampled_from(["A", "B_1"]), st.text("ab=%"), max_size=2),
+}
+_container_options = _options | {
     "images": mapping(
         {}, base=lines, registry=st.one_of(st.none(), lines), engine=st.one_of(st.none(), lines)
     ),
@@ -159,7 +163,6 @@ _container_options = _limits | {
         max_size=2,
         unique_by=lambda volume: volume["folder"],
     ),
-    "environment": st.dictionaries(st.sampled_from(["A", "B_1"]), st.text("ab=%"), max_size=2),
     "ready_within": st.sampled_from(["10m", "1h30m"]),
 }
 _docker_options = _container_options | {
@@ -187,7 +190,7 @@ def _runtimes(kind: str, options: dict[str, st.SearchStrategy[Any]]) -> st.Searc
 
 
 runtimes = st.one_of(
-    _runtimes("local", _limits),
+    _runtimes("local", _options),
     _runtimes("docker", _docker_options),
     _runtimes("kubernetes", _container_options),
 )

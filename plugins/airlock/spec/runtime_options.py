@@ -25,25 +25,23 @@ from airlock.spec.refusal import refusal
 from airlock.spec.size import Size
 from airlock.spec.unique import Unique
 
+EnvironmentName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+
 
 class RuntimeOptions(Spec):
-    """Options that every kind has: limits of each deployment and job, where the runtime gives them."""
+    """Options that every kind has."""
 
     cpu: float | None = pydantic.Field(default=None, gt=0, le=1024)
     """Processor cores; without it, what the service asks for."""
     memory: Size | None = None
     """Memory; without it, what the service asks for."""
-
-
-EnvironmentName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""The name of an environment variable."""
+    environment: dict[EnvironmentName, str] = {}  # noqa: RUF012
+    """Variables of deployments and jobs. Secrets belong in the connection's extra, as ``environment``."""
 
 
 class LocalOptions(RuntimeOptions):
     """Options of the kind ``local``."""
-
-    environment: dict[EnvironmentName, str] = {}  # noqa: RUF012
-    """Variables that the processes get. Secrets belong in the connection's extra, as ``environment``."""
 
 
 def _check_path(path: str) -> str:
@@ -89,8 +87,6 @@ class ContainerOptions(RuntimeOptions):
     """How images are made, and where they are kept."""
     volumes: Annotated[list[Volume], Unique("folder", by="folder")] = []  # noqa: RUF012
     """Volumes that jobs read their input from and write their output to."""
-    environment: dict[EnvironmentName, str] = {}  # noqa: RUF012
-    """Variables that the containers get. Secrets belong in the connection's extra, as ``environment``."""
     ready_within: Duration = timedelta(minutes=10)
     """A deployment that is not ready by then has failed."""
 

@@ -31,7 +31,7 @@ def variables_of(spec: RuntimeSpec) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
-    return {**passed_on, **getattr(spec.options, "environment", {}), **_secrets(spec.connection)}
+    return {**passed_on, **spec.options.environment, **_secrets(spec.connection)}
 
 
 def _secrets(connection_id: str | None) -> dict[str, str]:
