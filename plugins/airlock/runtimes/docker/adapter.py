@@ -86,9 +86,10 @@ class DockerAdapter:
             found = self._engine.inspect(name)
             if found is not None:
                 _refuse_other(found, plan)
+                ports_before = len(taken)
                 if self._goes_on(found, taken):
                     return labels.deployment_handle(found["Config"]["Labels"])
-                tries += 0 if taken else 1
+                tries += len(taken) == ports_before  # there are only so many ports
                 continue
             image = image or self._images.snapshot_image(plan.manifest, known=plan.image)
             try:

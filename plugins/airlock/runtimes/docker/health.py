@@ -37,8 +37,18 @@ def check(engine: Engine, options: DockerOptions) -> Health:
     limits = f" It cannot limit {' and '.join(unlimited)}." if unlimited else ""
     free = _free_bytes(options, info)
     space = "" if free is None else f", {free / GiB:.0f} GiB free"
-    return Health(
-        True, f"Docker {version.get('Version', '?')}{space}; the base image {base} {where}.{limits}"
+    said = f"Docker {version.get('Version', '?')}{space}; the base image {base} {where}.{limits}"
+    return Health(True, f"{said}{_hint(options)}")
+
+
+def _hint(options: DockerOptions) -> str:
+    if options.publish is None or options.engine.startswith("unix://"):
+        return ""
+    if not options.publish.address.startswith("127."):
+        return ""
+    return (
+        f" Servers are published on {options.publish.address} of its own machine: name an address under "
+        "publish.address that applications can reach."
     )
 
 
