@@ -228,7 +228,8 @@ def _json_records(table: pa.Table) -> list[dict[str, Any]]:
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):
-            column = pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
+            # Without its zone, which is UTC: slim images have no data of time zones.
+            column = pc.strftime(column.cast(pa.timestamp(column.type.unit)), format="%Y-%m-%dT%H:%M:%SZ")
         elif pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), None, column)
         columns.append(column.to_pylist())
