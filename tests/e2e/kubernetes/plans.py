@@ -16,13 +16,13 @@ OUTPUT = "file:///tmp/scored"
 
 _HEAD = "act,text,amount\n"
 INPUTS = {
-    "double.csv": _HEAD + ",,1.5\n" * 4,
+    "double.csv": _HEAD + "sleep,-,0.1\n" * 4,
     "print.csv": _HEAD + "print,a line of the model,1\n",
     "fail.csv": _HEAD + "fail,the model does not like this,1\n",
     "unusable.csv": "something\nelse\n",
-    "sleep.csv": _HEAD + "sleep,,600\n",
-    "pause.csv": _HEAD + "sleep,,5\n",
-    "allocate.csv": _HEAD + "allocate,,2048\n",
+    "sleep.csv": _HEAD + "sleep,-,600\n",
+    "pause.csv": _HEAD + "sleep,-,5\n",
+    "allocate.csv": _HEAD + "allocate,-,2048\n",
 }
 """Files that jobs find in DATA_FOLDER."""
 
