@@ -12,7 +12,7 @@ HOST := $(PREPARE) .venv-host include/host/requirements-test.lock
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Real models through DEV, SIT, UAT and PROD in real Airflow (DEMO_EXIT=1 ends after the story)
@@ -31,7 +31,7 @@ test: ## All tests: host and measurements in their environments, then everything
 .PHONY: unit
 unit: ## The tests that take seconds
 	@$(AIRLOCK)
-	.venv/bin/pytest -q -m "not airflow and not browser and not docker"
+	.venv/bin/pytest -q -m "not airflow and not browser and not docker and not kubernetes"
 
 .PHONY: test-kubernetes
 test-kubernetes: ## The kind kubernetes on the cluster of KUBECONFIG, with the image AIRLOCK_TEST_IMAGE

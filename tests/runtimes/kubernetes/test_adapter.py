@@ -21,7 +21,7 @@ from ..waiting import wait_for
 from .conftest import Runtime
 from .stub.cluster import StubCluster
 
-pytestmark = pytest.mark.package_index
+pytestmark = [pytest.mark.kubernetes, pytest.mark.package_index]
 
 
 class TestContract(AdapterContract):

@@ -15,6 +15,8 @@ from .images import StubImages
 from .stub.cluster import StubCluster
 from .stub.node.images import python_image
 
+pytestmark = [pytest.mark.kubernetes, pytest.mark.package_index]
+
 _PROJECT = Path(__file__).resolve().parents[3]
 _SUITE = "tests/e2e/kubernetes"
 _IMAGE = "python:3.12-slim"
