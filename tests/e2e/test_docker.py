@@ -334,11 +334,12 @@ def test_an_engine_that_is_killed_and_comes_back_ends_nothing(
 
 
 def answers(url: str) -> Any:
-    """What the model says, ``None`` while it is not there."""
+    """What the model says, ``None`` while it is not there, or not ready."""
     try:
-        return httpx.post(f"{url}/score", json={"value": 21}).json()
+        answer = httpx.post(f"{url}/score", json={"value": 21})
     except httpx.TransportError:
         return None
+    return answer.json() if answer.status_code == 200 else None
 
 
 def test_what_nothing_needs_is_named_and_removed(

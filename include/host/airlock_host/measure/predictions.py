@@ -228,8 +228,9 @@ def _json_records(table: pa.Table) -> list[dict[str, Any]]:
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):
-            # Without its zone, which is UTC: slim images have no data of time zones.
-            column = pc.strftime(column.cast(pa.timestamp(column.type.unit)), format="%Y-%m-%dT%H:%M:%SZ")
+            # Not with strftime: it wants the system's data of time zones, which slim images lack.
+            text = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+            column = pc.binary_join_element_wise(pc.replace_substring(text, " ", "T"), "Z", "")
         elif pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), None, column)
         columns.append(column.to_pylist())
