@@ -259,7 +259,9 @@ def test_both_example_services_travel_from_dev_to_prod_and_score(
     answer = httpx.post(f"{live['endpoints'][0]['url']}/score", json=asked).json()
     assert answer["decision"] == told["decision"]
     assert live["endpoints"][0]["inside"] != live["endpoints"][0]["url"]
-    assert [container["State"] for container in containers(docker_engine, service="cc-fraud")] == ["running"]
+    servers = containers(docker_engine, service="cc-fraud")
+    assert {server["Labels"]["airlock.stage"] for server in servers} == {"UAT", "PROD"}, "the others retired"
+    assert [server["State"] for server in servers] == ["running"] * 2
     assert containers(docker_engine, service="heloc-credit-line") == [], "batch runtimes were given back"
     for service in EXAMPLES:
         deployments = registry.deployments.list(service)
