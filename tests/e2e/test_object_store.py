@@ -63,7 +63,7 @@ def airflow_with_store(store: ObjectStore, tmp_path_factory: pytest.TempPathFact
         "kind": "local",
         "stages": ["LAB"],
         "capacity": 9,
-        "connection": "object-store",
+        "connection": "object_store",
         "options": {"environment": {"AWS_ENDPOINT_URL": store.url, "AWS_REGION": "us-east-1"}},
     }
     project.write("runtimes/everywhere.yaml", local)
