@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from airlock.exceptions import AdapterError
 from airlock.runtimes.base import Handle, Health, JobHandle, Status
 
-
 _Names = list[str]
 
 
