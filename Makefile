@@ -33,12 +33,12 @@ unit: ## The tests that take seconds
 	@$(AIRLOCK)
 	.venv/bin/pytest -q -m "not airflow and not browser and not docker and not kubernetes"
 
-.PHONY: test-stack
-test-stack: ## The demo's story on the stack of docker-compose.yaml, with Celery and PostgreSQL
+.PHONY: test-quiet
+test-quiet: ## Both examples on Docker, and the stack of docker-compose.yaml, on a machine with nothing else to do
 	@scripts/prepare-test-machine
 	@$(AIRLOCK)
 	@$(MODELS)
-	.venv/bin/pytest -q -m stack tests/e2e/stack
+	.venv/bin/pytest -q -m quiet tests/e2e
 
 .PHONY: test-kubernetes
 test-kubernetes: ## The kind kubernetes on the cluster of KUBECONFIG, with the image AIRLOCK_TEST_IMAGE

@@ -18,7 +18,7 @@ from demo.story import MODELS, Story
 from tests.docker_engine import DockerEngine
 from tests.e2e.stack.compose_stack import ComposeStack
 
-pytestmark = [pytest.mark.docker, pytest.mark.stack, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.docker, pytest.mark.quiet, pytest.mark.timeout(3600)]
 
 MODELS_PYTHON = Path(os.environ.get("DEMO_MODELS_PYTHON", PROJECT / ".venv-models" / "bin" / "python"))
 
