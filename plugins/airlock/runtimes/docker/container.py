@@ -161,12 +161,12 @@ def _health_check(ready_within: float, api_version: tuple[int, ...]) -> dict[str
     """Failures count only after ``ready_within``, or once it was ready.
 
     Each question starts a process in the container and takes a tenth of a second of a processor. So a server
-    that is ready is asked seldom; an engine that cannot tell the two apart asks it every 5 seconds.
+    that is ready is asked seldom; an engine that cannot tell the two apart asks it every 2 seconds.
     """
     knows_start = api_version >= _START_INTERVAL_SINCE
     check: dict[str, Any] = {
         "Test": ["CMD", *READY],
-        "Interval": (15 if knows_start else 5) * _SECOND,
+        "Interval": (15 if knows_start else 2) * _SECOND,
         "Timeout": 6 * _SECOND,
         "Retries": 3,
         "StartPeriod": round(ready_within * _SECOND),
