@@ -38,7 +38,7 @@ test-quiet: ## Both examples on Docker, and the stack of docker-compose.yaml, on
 	@scripts/prepare-test-machine
 	@$(AIRLOCK)
 	@$(MODELS)
-	.venv/bin/pytest -q -m quiet tests/e2e
+	.venv/bin/pytest -q -m quiet tests/e2e tests/runtimes
 
 .PHONY: test-kubernetes
 test-kubernetes: ## The kind kubernetes on the cluster of KUBECONFIG, with the image AIRLOCK_TEST_IMAGE

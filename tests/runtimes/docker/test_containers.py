@@ -322,6 +322,7 @@ def test_a_server_over_its_memory_says_so_and_comes_back(runtime: Runtime, snaps
     assert settled(adapter, handle).state == "ready"
 
 
+@pytest.mark.quiet
 def test_a_server_that_crashes_again_and_again_counts_as_failed_while_it_is_down(
     runtime: Runtime, snapshot: Snapshot, docker_engine: DockerEngine
 ) -> None:
