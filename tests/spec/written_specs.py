@@ -170,7 +170,7 @@ _docker_options = _container_options | {
     "project": names,
     "network": st.one_of(st.none(), lines),
     "publish": st.one_of(st.none(), mapping({}, address=lines, ports=st.just("8000-8100"))),
-    "user": st.one_of(st.none(), lines),
+    "user": st.one_of(st.none(), st.sampled_from(["1000:1000", "10001:0"])),
 }
 
 

@@ -19,7 +19,7 @@ __all__ = ["adapter_for"]
 def adapter_for(spec: RuntimeSpec, settings: RuntimeSettings) -> Adapter:
     """The adapter that drives a runtime.
 
-    :raises AdapterError: a package that its kind needs is not installed.
+    :raises AdapterError: there is no such kind, or a package that it needs is not installed.
     """
     if spec.kind == "local":
         from airlock.runtimes.local.adapter import LocalAdapter
@@ -29,6 +29,12 @@ def adapter_for(spec: RuntimeSpec, settings: RuntimeSettings) -> Adapter:
         from airlock.runtimes.docker.adapter import DockerAdapter
 
         return DockerAdapter(spec, settings)
-    from airlock.runtimes.kubernetes.adapter import KubernetesAdapter
+    if spec.kind == "kubernetes":
+        from airlock.runtimes.kubernetes.adapter import KubernetesAdapter
 
-    return KubernetesAdapter(spec, settings)
+        return KubernetesAdapter(spec, settings)
+    from airlock.exceptions import AdapterError
+
+    raise AdapterError(
+        f"The runtime {spec.runtime} is of the kind {spec.kind!r}, which Airlock does not have."
+    )

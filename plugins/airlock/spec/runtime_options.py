@@ -128,9 +128,11 @@ def _check_engine(url: str) -> str:
 
 
 def _check_user(user: str) -> str:
-    if re.fullmatch(r"[0-9]{1,9}:[0-9]{1,9}", user):
-        return user
-    raise refusal(f"{user!r} is no user and group", "Write their numbers: '1000:1000'.")
+    if not re.fullmatch(r"[0-9]{1,9}:[0-9]{1,9}", user):
+        raise refusal(f"{user!r} is no user and group", "Write their numbers: '1000:1000'.")
+    if int(user.partition(":")[0]) == 0:
+        raise refusal("models do not run as root", "Write the numbers of another user: '1000:1000'.")
+    return user
 
 
 class DockerOptions(ContainerOptions):

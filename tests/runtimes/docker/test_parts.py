@@ -346,3 +346,8 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 def test_a_user_is_two_numbers(user: str) -> None:
     with pytest.raises(SpecError, match="no user and group"):
         DockerOptions(user=user)
+
+
+def test_a_model_never_runs_as_root() -> None:
+    with pytest.raises(SpecError, match="models do not run as root"):
+        DockerOptions(user="0:0")
