@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airlock.exceptions import Conflict
 from airlock.orchestration.passage_task import PassageTask
 from airlock.orchestration.placement import ENDED, Placement, undeploy
+from airlock.orchestration.traffic import direct_all
 from airlock.spec import Stage
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def end_passage(task: PassageTask, outcome: Outcome, reason: str) -> NoReturn:
 
 
 def become_current(task: PassageTask, placement: Placement) -> None:
-    """The stage's version of the service is now this snapshot; what it replaces is retired."""
+    """The stage's version is now this snapshot: it gets the requests, and what it replaces ends."""
     registry, passage = task.registry, task.passage
     deployments = placement.all()
     registry.history.make_current(
@@ -67,6 +68,8 @@ def become_current(task: PassageTask, placement: Placement) -> None:
         mode=placement.mode,
         snapshot_digest=passage.snapshot_digest,
     )
+    if placement.mode == "online":
+        direct_all(registry, deployments[-1], f"{passage.snapshot_name} is the version in {placement.stage}")
     for old in registry.deployments.live(passage.service, stage=placement.stage, mode=placement.mode):
         if old.purpose == "passage" and old.passage_id != passage.id:
             undeploy(task.settings, registry, old, f"replaced by {passage.snapshot_name}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airlock.exceptions import DeploymentFailed, NoSuitableRuntime, NotFound, RuntimeBusy
 from airlock.orchestration.configuration import Settings
+from airlock.orchestration.traffic import withdraw
 from airlock.orchestration.watching import Begun, Watch
 from airlock.spec import Mode, Resources
 from airlock.spec.runtime_options import DockerOptions
@@ -200,7 +201,8 @@ class Placement:
 
 
 def undeploy(settings: Settings, registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
-    """End a deployment: off its runtime first, then off the books, then the slot back."""
+    """End a deployment: its requests first, then off its runtime, then off the books, then the slot back."""
+    withdraw(registry, deployment, reason)
     adapter = settings.adapter(registry.catalog.runtime(deployment.runtime).spec)
     for handle in adapter.list():
         if is_of(handle["name"], deployment.id):

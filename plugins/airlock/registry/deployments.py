@@ -175,7 +175,7 @@ class Deployments:
         if states is not None:
             condition &= columns.state.in_(states)
         with self._database.read() as connection:
-            return _select(connection, condition)
+            return select_deployments(connection, condition)
 
     def image_of(self, snapshot_digest: str) -> str | None:
         """The image, with its digest, that a snapshot was first ready in; ``None`` where it never was.
@@ -223,7 +223,7 @@ def change(transaction: Transaction, known: DeploymentRecord, changes: JsonObjec
 def planned_deployments(connection: Connection, passage_id: str) -> list[DeploymentRecord]:
     """A passage's deployments of which nothing is on a runtime yet."""
     columns = tables.deployments.c
-    return _select(connection, and_(columns.passage_id == passage_id, columns.state == "planned"))
+    return select_deployments(connection, and_(columns.passage_id == passage_id, columns.state == "planned"))
 
 
 def _moves(known: DeploymentRecord, state: DeploymentState) -> bool:
@@ -285,11 +285,12 @@ def _get(connection: Connection, deployment: str) -> DeploymentRecord:
 
 
 def _find(connection: Connection, deployment: str) -> DeploymentRecord | None:
-    found = _select(connection, tables.deployments.c.id == deployment)
+    found = select_deployments(connection, tables.deployments.c.id == deployment)
     return found[0] if found else None
 
 
-def _select(connection: Connection, condition: ColumnElement[bool]) -> list[DeploymentRecord]:
+def select_deployments(connection: Connection, condition: ColumnElement[bool]) -> list[DeploymentRecord]:
+    """Deployments that meet a condition, as a part of a transaction; the oldest first."""
     snapshots = tables.snapshots
     columns = tables.deployments.c
     query = (

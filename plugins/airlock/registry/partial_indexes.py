@@ -59,3 +59,8 @@ stage_versions_current = _one(
     tables.stage_versions.c.mode,
 )
 """A stage has one version for each service and mode."""
+
+traffic_current = _one(
+    "uq_traffic_current", "to_time IS NULL", tables.traffic.c.service, tables.traffic.c.stage
+)
+"""Requests for a service at a stage go one way at a time."""

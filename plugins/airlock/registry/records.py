@@ -244,6 +244,77 @@ class StageVersion:
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """A deployment that gets copies of requests, whose answers nobody gets.
+
+    :param percent: of the requests are copied.
+    """
+
+    deployment_id: str
+    percent: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Where the requests for a service at a stage go, from when to when (``None``: still).
+
+    :param shares: percent of the requests by deployment, the newest deployment first; 100 in all.
+    :param sticky: the request header whose value decides which deployment answers; ``None``: chance does.
+    """
+
+    id: int
+    service: str
+    stage: str
+    shares: Mapping[str, int]
+    mirror: Mirror | None
+    sticky: str | None
+    actor: str
+    reason: str
+    from_time: datetime
+    to_time: datetime | None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A deployment that takes requests.
+
+    :param url: where it answers REST.
+    :param inside: where it answers those who are in its runtime's network; otherwise the same.
+    """
+
+    deployment_id: str
+    snapshot_name: str
+    url: str
+    inside: str
+    percent: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a gateway needs of one service at one stage.
+
+    :param backends: those that are ready; none where nothing is online.
+    """
+
+    service: str
+    stage: str
+    backends: tuple[Backend, ...]
+    mirror: Backend | None
+    sticky: str | None
+
+
+@dataclass(frozen=True)
+class Routes:
+    """All routes at one moment.
+
+    :param traffic_id: the newest row of traffic that they follow; 0 where there is none.
+    """
+
+    traffic_id: int
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True)
 class WhereRow:
     """Where a service ran at one moment.
 

@@ -18,6 +18,7 @@ from airlock.registry.migration import migrate
 from airlock.registry.passages import Passages
 from airlock.registry.scoring import Scoring
 from airlock.registry.snapshots import Snapshots
+from airlock.registry.traffic import TrafficRecords
 
 
 class Registry:
@@ -43,6 +44,7 @@ class Registry:
         self.decisions = Decisions(self.database)
         self.gates_open = GatesOpen(self.database)
         self.history = History(self.database)
+        self.traffic = TrafficRecords(self.database)
         self.scoring = Scoring(self.database)
         self.ledger = Ledger(self.database)
 

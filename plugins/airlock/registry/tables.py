@@ -281,6 +281,32 @@ stage_versions = Table(
     Index(None, "service", "from_time"),
 )
 
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("shares", JSON, nullable=False),
+    Column("mirror", JSON(none_as_null=True)),
+    Column("sticky", Text),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("from_time", UtcTime, nullable=False),
+    Column("to_time", UtcTime),
+    Index(None, "service", "stage"),
+)
+"""To which deployments the requests for a service at a stage went, from when to when."""
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("traffic_id", Integer, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+"""Gateways that run, each with the newest row of ``traffic`` that it follows."""
+
 scoring_runs = Table(
     "scoring_runs",
     metadata,

@@ -1,0 +1,77 @@
+"""Sends requests to deployments, and waits until the gateways do so."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.registry import Registry
+    from airlock.registry.records import DeploymentRecord, Traffic
+
+log = logging.getLogger(__name__)
+
+PATIENCE = timedelta(seconds=15)
+"""How long a gateway that runs may take to follow."""
+
+_INTERVAL_SECONDS = 0.1
+
+
+def direct_all(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
+    """Send all requests for a service at a stage to one deployment; returns once the gateways do so."""
+    wait_for_gateways(
+        registry,
+        registry.traffic.direct(
+            deployment.service, deployment.stage, {deployment.id: 100}, actor="airlock", reason=reason
+        ),
+    )
+
+
+def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
+    """Send no more requests to a deployment that is to end; the others share what it had."""
+    traffic = registry.traffic.current(deployment.service, deployment.stage)
+    if traffic is None:
+        return
+    mirror = traffic.mirror
+    if mirror is not None and mirror.deployment_id == deployment.id:
+        mirror = None
+    if deployment.id not in traffic.shares and mirror == traffic.mirror:
+        return
+    rest = {name: percent for name, percent in traffic.shares.items() if name != deployment.id}
+    wait_for_gateways(
+        registry,
+        registry.traffic.direct(
+            deployment.service,
+            deployment.stage,
+            hundred_percent(rest),
+            mirror=mirror,
+            sticky=traffic.sticky,
+            actor="airlock",
+            reason=reason,
+        ),
+    )
+
+
+def wait_for_gateways(registry: Registry, traffic: Traffic) -> None:
+    """Return once every gateway that runs follows this traffic, so that nobody asks what it leaves out."""
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    while behind := registry.traffic.behind(traffic, datetime.now(UTC)):
+        if time.monotonic() > deadline:
+            log.warning("These gateways do not follow: %s. Look at their logs.", ", ".join(behind))
+            return
+        time.sleep(_INTERVAL_SECONDS)
+
+
+def hundred_percent(shares: Mapping[str, int]) -> dict[str, int]:
+    """The same proportions with 100 in all; what rounding leaves goes to the greatest."""
+    total = sum(shares.values())
+    if not total:
+        return {}
+    scaled = {name: percent * 100 // total for name, percent in shares.items()}
+    greatest = max(scaled, key=scaled.__getitem__)
+    scaled[greatest] += 100 - sum(scaled.values())
+    return scaled

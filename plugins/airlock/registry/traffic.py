@@ -1,0 +1,224 @@
+"""To which deployments requests go, and which gateways send them there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+
+from airlock.exceptions import Conflict
+from airlock.registry import tables
+from airlock.registry.database import Database
+from airlock.registry.deployments import select_deployments
+from airlock.registry.ledger import append
+from airlock.registry.records import (
+    Backend,
+    DeploymentRecord,
+    JsonObject,
+    Mirror,
+    Route,
+    Routes,
+    Traffic,
+)
+
+HEARTBEAT = timedelta(seconds=5)
+"""How often a gateway says that it runs."""
+
+_GONE_AFTER = 6 * HEARTBEAT
+
+
+class TrafficRecords:
+    """Directs the requests for services, and remembers where they went. No row of it is ever deleted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def direct(
+        self,
+        service: str,
+        stage: str,
+        shares: Mapping[str, int],
+        *,
+        mirror: Mirror | None = None,
+        sticky: str | None = None,
+        actor: str,
+        reason: str,
+    ) -> Traffic:
+        """Send the requests for a service at a stage to these deployments. Said again, it changes nothing.
+
+        :param shares: percent by deployment, the newest deployment first, so that a growing share keeps
+            whom it had; no deployment at all ends the traffic.
+        :raises Conflict: a deployment is not an online one of this service at this stage that is ready, or
+            the shares are not 100 in all.
+        """
+        wanted = _written(shares, mirror, sticky)
+        with self._database.write() as transaction:
+            connection = transaction.connection
+            columns = tables.traffic.c
+            is_current = (columns.service == service) & (columns.stage == stage) & columns.to_time.is_(None)
+            known = _find(connection, is_current)
+            if known is not None and _written(known.shares, known.mirror, known.sticky) == wanted:
+                return known
+            _refuse_impossible(connection, service, stage, shares, mirror)
+            connection.execute(update(tables.traffic).where(is_current).values(to_time=transaction.now))
+            connection.execute(
+                insert(tables.traffic).values(
+                    service=service,
+                    stage=stage,
+                    actor=actor,
+                    reason=reason,
+                    from_time=transaction.now,
+                    **wanted,
+                )
+            )
+            append(
+                transaction,
+                "traffic.directed",
+                service,
+                actor,
+                {"stage": stage, "reason": reason, **wanted},
+            )
+            found = _find(connection, is_current)
+            assert found is not None
+            return found
+
+    def current(self, service: str, stage: str) -> Traffic | None:
+        """Where requests go now; ``None`` where none ever went anywhere."""
+        columns = tables.traffic.c
+        with self._database.read() as connection:
+            return _find(
+                connection,
+                (columns.service == service) & (columns.stage == stage) & columns.to_time.is_(None),
+            )
+
+    def history(self, service: str, stage: str) -> list[Traffic]:
+        """Where requests went, the newest first."""
+        columns = tables.traffic.c
+        with self._database.read() as connection:
+            return _select(connection, (columns.service == service) & (columns.stage == stage))
+
+    # --- gateways
+
+    def routes(self) -> Routes:
+        """What gateways need: each service and stage with its deployments that are ready now."""
+        with self._database.read() as connection:
+            newest = connection.execute(select(func.max(tables.traffic.c.id))).scalar_one()
+            found = _select(connection, tables.traffic.c.to_time.is_(None))
+            backends = _ready_backends(connection)
+        routes = sorted(
+            (_route(traffic, backends) for traffic in found), key=lambda it: (it.service, it.stage)
+        )
+        return Routes(newest or 0, tuple(routes))
+
+    def follow(self, gateway: str, traffic_id: int) -> None:
+        """Remember that a gateway runs, and which traffic it follows by now."""
+        with self._database.write() as transaction:
+            seen = {"traffic_id": traffic_id, "seen_at": transaction.now}
+            columns = tables.gateways.c
+            changed = transaction.connection.execute(
+                update(tables.gateways).where(columns.name == gateway).values(**seen)
+            )
+            if changed.rowcount == 0:
+                transaction.connection.execute(insert(tables.gateways).values(name=gateway, **seen))
+
+    def leave(self, gateway: str) -> None:
+        """Forget a gateway that ends."""
+        with self._database.write() as transaction:
+            transaction.connection.execute(delete(tables.gateways).where(tables.gateways.c.name == gateway))
+
+    def behind(self, traffic: Traffic, now: datetime) -> Sequence[str]:
+        """Gateways that run and do not follow this traffic yet."""
+        columns = tables.gateways.c
+        query = (
+            select(columns.name)
+            .where(columns.traffic_id < traffic.id, columns.seen_at > now - _GONE_AFTER)
+            .order_by(columns.name)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+
+def _refuse_impossible(
+    connection: Connection, service: str, stage: str, shares: Mapping[str, int], mirror: Mirror | None
+) -> None:
+    if shares and (sum(shares.values()) != 100 or min(shares.values()) < 0):
+        raise Conflict(f"The shares of {service} in {stage} are {dict(shares)}: that is not 100 percent.")
+    if mirror is not None and not 0 < mirror.percent <= 100:
+        raise Conflict(f"{mirror.percent} percent of the requests cannot be copied.")
+    names = {*shares, *([mirror.deployment_id] if mirror else [])}
+    ready = {row.id for row in _ready(connection) if (row.service, row.stage) == (service, stage)}
+    for name in sorted(names - ready):
+        raise Conflict(
+            f"{name} cannot take requests for {service} in {stage}: "
+            "it is no online deployment there that is ready.",
+            mend="Deploy it first (the task deploy of the stage does).",
+        )
+
+
+def _ready(connection: Connection) -> list[DeploymentRecord]:
+    columns = tables.deployments.c
+    return select_deployments(connection, and_(columns.mode == "online", columns.state == "ready"))
+
+
+def _ready_backends(connection: Connection) -> dict[str, Backend]:
+    return {
+        deployment.id: Backend(
+            deployment_id=deployment.id,
+            snapshot_name=deployment.snapshot_name,
+            url=endpoint["url"],
+            inside=endpoint.get("inside") or endpoint["url"],
+            percent=100,
+        )
+        for deployment in _ready(connection)
+        for endpoint in deployment.endpoints
+        if endpoint["kind"] == "rest"
+    }
+
+
+def _route(traffic: Traffic, ready: Mapping[str, Backend]) -> Route:
+    mirror = traffic.mirror
+    return Route(
+        service=traffic.service,
+        stage=traffic.stage,
+        backends=tuple(
+            replace(ready[name], percent=percent) for name, percent in traffic.shares.items() if name in ready
+        ),
+        mirror=replace(ready[mirror.deployment_id], percent=mirror.percent)
+        if mirror is not None and mirror.deployment_id in ready
+        else None,
+        sticky=traffic.sticky,
+    )
+
+
+def _written(shares: Mapping[str, int], mirror: Mirror | None, sticky: str | None) -> JsonObject:
+    return {
+        "shares": [{"deployment": name, "percent": percent} for name, percent in shares.items()],
+        "mirror": mirror and {"deployment": mirror.deployment_id, "percent": mirror.percent},
+        "sticky": sticky,
+    }
+
+
+def _find(connection: Connection, condition: ColumnElement[bool]) -> Traffic | None:
+    found = _select(connection, condition)
+    return found[0] if found else None
+
+
+def _select(connection: Connection, condition: ColumnElement[bool]) -> list[Traffic]:
+    query = select(tables.traffic).where(condition).order_by(tables.traffic.c.id.desc())
+    return [
+        Traffic(
+            id=row.id,
+            service=row.service,
+            stage=row.stage,
+            shares={share["deployment"]: share["percent"] for share in row.shares},
+            mirror=row.mirror and Mirror(row.mirror["deployment"], row.mirror["percent"]),
+            sticky=row.sticky,
+            actor=row.actor,
+            reason=row.reason,
+            from_time=row.from_time,
+            to_time=row.to_time,
+        )
+        for row in connection.execute(query)
+    ]
