@@ -10,6 +10,10 @@ AIRLOCK := $(PREPARE) .venv requirements.lock
 MODELS := $(PREPARE) .venv-models include/models/environment/requirements.lock
 HOST := $(PREPARE) .venv-host include/host/requirements-test.lock
 
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+EXTRAS := --extra postgres --extra docker --extra kubernetes --extra s3 --extra gateway
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +36,6 @@ test: ## All tests: host and measurements in their environments, then everything
 unit: ## The tests that take seconds
 	@$(AIRLOCK)
 	.venv/bin/pytest -q -m "not airflow and not browser and not docker and not kubernetes"
-
-.PHONY: test-quiet
-test-quiet: ## Both examples on Docker, and the stack of docker-compose.yaml, on a machine with nothing else to do
-	@scripts/prepare-test-machine
-	@$(AIRLOCK)
-	@$(MODELS)
-	.venv/bin/pytest -q -m quiet tests/e2e tests/runtimes
 
 .PHONY: test-kubernetes
 test-kubernetes: ## The kind kubernetes on the cluster of KUBECONFIG, with the image AIRLOCK_TEST_IMAGE
@@ -69,11 +66,11 @@ bench: ## Benchmarks, as a table in docs/benchmarks.md
 	.venv/bin/python -m benchmarks
 
 .PHONY: lock
-lock: ## Renew requirements.lock from pyproject.toml
+lock: ## Renew requirements.lock from pyproject.toml, and the stack's deploy/requirements.lock with the same versions
 	@$(AIRLOCK)
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --no-header --upgrade \
-		--group dev --extra postgres --extra docker --extra kubernetes --extra s3 pyproject.toml --output-file requirements.lock
+	$(LOCK) --upgrade --group dev $(EXTRAS) pyproject.toml --output-file requirements.lock
+	$(LOCK) --constraint requirements.lock $(EXTRAS) pyproject.toml deploy/requirements.in \
+		--output-file deploy/requirements.lock
 
 .PHONY: clean
 clean: ## Remove what the other targets made

@@ -28,7 +28,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     end_leftovers(HOME)
     shutil.rmtree(HOME, ignore_errors=True)
-    stack = AirflowStack(HOME, port=int(os.environ["DEMO_PORT"]) if "DEMO_PORT" in os.environ else None)
+    stack = AirflowStack(HOME, port=_port("DEMO_PORT"), gateway_port=_port("DEMO_GATEWAY_PORT"))
     story = Story(stack, console, Path(os.environ["DEMO_MODELS_PYTHON"]))
     try:
         with stack:
@@ -37,7 +37,12 @@ def main() -> int:
             if module := os.environ.get("DEMO_AFTER"):
                 console.print(f"\nRunning {module} against the demo.")
                 stack.run(
-                    "python", "-m", module, DEMO_URL=stack.url, DEMO_PASSWORDS=json.dumps(stack.passwords)
+                    "python",
+                    "-m",
+                    module,
+                    DEMO_URL=stack.url,
+                    DEMO_GATEWAY=stack.gateway,
+                    DEMO_PASSWORDS=json.dumps(stack.passwords),
                 )
             if not os.environ.get("DEMO_EXIT"):
                 console.print("\nCtrl-C ends it.")
@@ -49,6 +54,10 @@ def main() -> int:
         console.print(f"Logs: {HOME.relative_to(PROJECT)}/logs")
         return 1
     return 0
+
+
+def _port(variable: str) -> int | None:
+    return int(os.environ[variable]) if variable in os.environ else None
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

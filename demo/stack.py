@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine's loopback: API server, scheduler, DAG processor and triggerer.
+"""A whole Airflow on this machine's loopback, with Airlock's gateway beside it.
 
 The demo runs on it, and so do the end-to-end tests.
 """
@@ -22,7 +22,7 @@ from typing import IO, Any
 import httpx
 
 PROJECT = Path(__file__).resolve().parents[1]
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer", "gateway")
 
 # Passwords of a demo on loopback, shown to whoever starts it.
 PEOPLE = {"ada": "admin", "dana": "user", "rita": "user", "omar": "user"}
@@ -51,6 +51,7 @@ class AirflowStack:
     registry_url: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
+    gateway_port: int | None = None
     components: tuple[str, ...] = COMPONENTS
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -60,6 +61,8 @@ class AirflowStack:
         ports = free_ports(5)
         self.port = self.port or ports[0]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.gateway_port = self.gateway_port or ports[4]
+        self.gateway = f"http://127.0.0.1:{self.gateway_port}"
         self.passwords = {name: f"{name}-{secrets.token_hex(4)}" for name in PEOPLE}
         self.environment = self._environment(ports)
 
@@ -151,10 +154,6 @@ class AirflowStack:
         }
         return self.run("airlock", *arguments, **login, **environment)
 
-    def endpoint(self, service: str, stage: str, url: str) -> str:
-        """Where this machine reaches what is online: at the address that the registry has."""
-        return url
-
     def files(self, folder: str) -> dict[str, int]:
         """The Parquet files in a folder of the project: names and sizes in bytes."""
         return {path.name: path.stat().st_size for path in (PROJECT / folder).glob("*.parquet")}
@@ -169,13 +168,19 @@ class AirflowStack:
         """Start one component in a session of its own, so that Ctrl-C reaches only this process."""
         with self._log(component) as log:
             self._processes[component] = subprocess.Popen(
-                [str(self.program("airflow")), component],
-                env=self.environment,
+                self._command(component),
+                env={**self.environment, "AIRFLOW__AIRLOCK__DATABASE_URL": self.registry_database_url},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _command(self, component: str) -> list[str]:
+        if component != "gateway":
+            return [str(self.program("airflow")), component]
+        options = ["--port", str(self.gateway_port), "--folder", str(self.home / "gateway")]
+        return [str(self.program("airlock")), "gateway", *options]
 
     def stop(self) -> None:
         """End every component with all its children, and everything that local runtimes still run."""

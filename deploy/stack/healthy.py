@@ -1,6 +1,6 @@
-"""Tells Docker whether one of Airflow's components works: exit code 0 if it does.
+"""Tells Docker whether one of the stack's own components works: exit code 0 if it does.
 
-``python healthy.py api-server|scheduler|dag-processor|triggerer|worker``. Cheap, because it runs every few
+``python healthy.py api-server|scheduler|dag-processor|triggerer|worker|gateway``. Cheap, because it runs every few
 seconds: only the worker's check imports more than the standard library.
 """
 
@@ -19,6 +19,7 @@ SECONDS = 10.0
 API_SERVER = "http://127.0.0.1:8080/api/v2/monitor/health"
 ALL_PARTS = "http://api-server:8080/api/v2/monitor/health"
 SCHEDULER = "http://127.0.0.1:8974/health"
+GATEWAY = "http://127.0.0.1:8080/-/health"
 
 
 def _api_server() -> bool:
@@ -27,6 +28,11 @@ def _api_server() -> bool:
 
 def _scheduler() -> bool:
     with urlopen(SCHEDULER, timeout=SECONDS) as answer:
+        return bool(answer.status == 200)
+
+
+def _gateway() -> bool:
+    with urlopen(GATEWAY, timeout=SECONDS) as answer:
         return bool(answer.status == 200)
 
 
@@ -52,6 +58,7 @@ CHECKS: dict[str, Callable[[], bool]] = {
     "dag-processor": _dag_processor,
     "triggerer": _triggerer,
     "worker": _worker,
+    "gateway": _gateway,
 }
 
 

@@ -81,6 +81,10 @@ class AdapterError(AirlockError):
     """A runtime's adapter could not reach or use the runtime."""
 
 
+class GatewayError(AirlockError):
+    """The gateway's proxy is missing, does not run, or refuses what it is told."""
+
+
 class DeploymentFailed(AdapterError):
     """A deployment did not become ready; the message holds its last log lines."""
 

@@ -15,6 +15,10 @@ with tempfile.TemporaryDirectory() as scratch:
     run_pages(
         os.environ["DEMO_URL"],
         json.loads(os.environ["DEMO_PASSWORDS"]),
-        {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        {
+            **os.environ,
+            "GATEWAY": os.environ["DEMO_GATEWAY"],
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        },
         Path(scratch),
     )

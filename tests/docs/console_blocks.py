@@ -22,6 +22,7 @@ PAGES = (
     "docs/write-a-life-cycle.md",
     "docs/approve.md",
     "docs/add-a-runtime.md",
+    "docs/serve-online.md",
     "docs/schedule-batch-scoring.md",
 )
 """In the order in which a newcomer reads them."""

@@ -236,7 +236,6 @@ def completed(airflow: Airflow, service: str, run_id: str) -> dict[str, Any]:
     return passage
 
 
-@pytest.mark.quiet
 def test_both_example_services_travel_from_dev_to_prod_and_score(
     on_docker: Airflow,
     docker_project: Project,

@@ -104,7 +104,6 @@ def names(in_store: fsspec.AbstractFileSystem, folder: str) -> list[str]:
     return sorted(name.rpartition("/")[2] for name in in_store.find(folder))
 
 
-@pytest.mark.quiet
 def test_a_service_lives_in_an_object_store(
     airflow_with_store: Airflow, in_store: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:

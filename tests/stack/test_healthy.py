@@ -47,13 +47,14 @@ def test_a_component_is_as_healthy_as_the_api_server_says(
         assert healthy.main() == code
 
 
+@pytest.mark.parametrize("component", ["scheduler", "gateway"])
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
-def test_the_scheduler_answers_with_a_status_alone(
-    status: int, code: int, monkeypatch: pytest.MonkeyPatch
+def test_some_answer_with_a_status_alone(
+    component: str, status: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(status, "") as url:
-        monkeypatch.setattr(healthy, "SCHEDULER", url)
-        monkeypatch.setattr(sys, "argv", ["healthy.py", "scheduler"])
+        monkeypatch.setattr(healthy, component.upper(), url)
+        monkeypatch.setattr(sys, "argv", ["healthy.py", component])
         assert healthy.main() == code
 
 

@@ -11,6 +11,7 @@ from airlock.cli import (
     audit,
     database,
     decisions,
+    gateway,
     include_files,
     lifecycles,
     login,
@@ -51,6 +52,7 @@ app.command()(decisions.gates)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
 app.command()(include_files.apply)
+app.command()(gateway.gateway)
 app.add_typer(lifecycles.app, name="lifecycle")
 app.add_typer(runtimes.app, name="runtime")
 app.add_typer(audit.app, name="audit")

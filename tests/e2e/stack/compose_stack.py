@@ -24,8 +24,8 @@ from tests import base_image
 from tests.docker_engine import DockerEngine
 from tests.e2e.stack import machine_image
 
-SERVICES = ("postgres", "redis", "registry", "gateway")
-AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
+SERVICES = ("postgres", "redis", "registry")
+AIRLOCK = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "gateway")
 """Everything but Kafka and MinIO, which are in no registry of packages."""
 
 LOCKS = ("include/host/checks.lock", "include/models/environment/requirements.lock")
@@ -53,7 +53,7 @@ class ComposeStack:
         self.gateway = f"http://127.0.0.1:{gateway_port}"
         self.settings = {
             **dict.fromkeys(
-                ("PYTHON_IMAGE", "POSTGRES_IMAGE", "REDIS_IMAGE", "REGISTRY_IMAGE", "NGINX_IMAGE"),
+                ("PYTHON_IMAGE", "POSTGRES_IMAGE", "REDIS_IMAGE", "REGISTRY_IMAGE"),
                 machine_image.TAG,
             ),
             "AIRFLOW_PORT": str(airflow_port),
@@ -161,7 +161,7 @@ class ComposeStack:
 
     def start(self) -> None:
         """Start Airflow, wait until all is healthy, and put data and packages into the volumes."""
-        self.compose("up", "--detach", "--no-build", *AIRFLOW)
+        self.compose("up", "--detach", "--no-build", *AIRLOCK)
         self.wait_until(self._is_healthy, "The stack did not get healthy", seconds=300)
         self._put("api-server", PROJECT / "data", "data")
         with tempfile.TemporaryDirectory(prefix="airlock-uv-") as folder:
@@ -189,11 +189,7 @@ class ComposeStack:
 
         :raises StackError: it was not met in time, or a component ended.
         """
-        return self._wait(met, otherwise, seconds=seconds, needed=(*SERVICES, *AIRFLOW))
-
-    def endpoint(self, service: str, stage: str, url: str) -> str:
-        """Where this machine reaches what is online: through the gateway."""
-        return f"{self.gateway}/{service}/{stage}"
+        return self._wait(met, otherwise, seconds=seconds, needed=(*SERVICES, *AIRLOCK))
 
     def files(self, folder: str) -> dict[str, int]:
         """The names of a folder's Parquet files, with their sizes in bytes."""
@@ -234,7 +230,7 @@ class ComposeStack:
         return bool(state["Status"] == "exited")
 
     def _is_healthy(self) -> bool:
-        states = [self.container(service)["State"] for service in (*SERVICES, *AIRFLOW)]
+        states = [self.container(service)["State"] for service in (*SERVICES, *AIRLOCK)]
         return all(state.get("Health", {}).get("Status") == "healthy" for state in states)
 
     def _put(self, service: str, source: Path, target: str) -> None:

@@ -1,7 +1,7 @@
 """An image of what this machine has installed: it stands for images that cannot be pulled where tests run.
 
 On top of the tests' base image (Python, without packages) it has pip, a few of Debian's programs, PostgreSQL,
-Redis, nginx and the image registry, each with the shared libraries that it needs. Its entry point does what
+Redis and the image registry, each with the shared libraries that it needs. Its entry point does what
 those of the official images do: a command is run as it is given; without one it is a PostgreSQL server where
 the variables of one are set, or else an image registry.
 """
@@ -23,7 +23,7 @@ import docker  # type: ignore[import-untyped]
 
 TAG = "airlock-test-machine:latest"
 
-_SERVERS = ("docker-registry", "nginx", "redis-cli", "redis-server")
+_SERVERS = ("docker-registry", "redis-cli", "redis-server")
 _FOR_FILES = ("awk", "cat", "chmod", "chown", "grep", "install", "ls", "mkdir", "rm", "wc")
 PROGRAMS = (*_SERVERS, *_FOR_FILES, "curl", "id", "setpriv", "wget")
 

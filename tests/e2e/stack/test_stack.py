@@ -18,7 +18,7 @@ from demo.story import MODELS, Story
 from tests.docker_engine import DockerEngine
 from tests.e2e.stack.compose_stack import ComposeStack
 
-pytestmark = [pytest.mark.docker, pytest.mark.quiet, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
 
 MODELS_PYTHON = Path(os.environ.get("DEMO_MODELS_PYTHON", PROJECT / ".venv-models" / "bin" / "python"))
 
@@ -89,10 +89,7 @@ def test_the_gateway_follows_a_replaced_deployment_without_a_restart(told: Told)
 def test_the_gateway_says_what_it_does_not_know(told: Told) -> None:
     unknown = httpx.get(f"{told.stack.gateway}/no-such-service/PROD/score", timeout=30)
     assert unknown.status_code == 404
-    assert unknown.json() == {
-        "error": "not_found",
-        "message": "Nothing of no-such-service is online in PROD.",
-    }
+    assert unknown.json()["message"].startswith("Nothing is online at /no-such-service/PROD/score.")
     nonsense = httpx.get(f"{told.stack.gateway}/somewhere", timeout=30)
     assert nonsense.status_code == 404
     assert "/<service>/<STAGE>/" in nonsense.json()["message"]

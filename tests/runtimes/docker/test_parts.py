@@ -223,9 +223,7 @@ def shape(**changes: Any) -> container.Shape:
 
 
 def server(made_of: container.Shape, api_version: tuple[int, ...] = (1, 41)) -> dict[str, Any]:
-    return container.server(
-        made_of, aliases=["a.dev"], address=None, port=None, ready_within=600, api_version=api_version
-    )
+    return container.server(made_of, address=None, port=None, ready_within=600, api_version=api_version)
 
 
 @pytest.mark.parametrize(

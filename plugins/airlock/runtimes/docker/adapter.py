@@ -31,7 +31,7 @@ from airlock.runtimes.docker.engine import Contradiction, Document, Engine, Miss
 from airlock.runtimes.docker.jobs import LINES_IN_MESSAGE, Jobs
 from airlock.runtimes.docker.mounts import mounts_of_job, mounts_of_volumes
 from airlock.runtimes.docker.names import container_name
-from airlock.runtimes.docker.network import aliases, ensure_network
+from airlock.runtimes.docker.network import ensure_network
 from airlock.runtimes.docker.ports import pick_port
 from airlock.spec import Resources, RuntimeSpec
 from airlock.spec.runtime_options import DockerOptions
@@ -244,7 +244,6 @@ class DockerAdapter:
             port = pick_port(publish, name, taken | {int(one["Labels"][labels.PORT]) for one in others})
         return container.server(
             self._shape(image, own, plan.resources, mounts_of_volumes(self._options.server_volumes)),
-            aliases=aliases(plan.labels),
             address=publish.address if publish is not None else None,
             port=port,
             ready_within=self._options.ready_within.total_seconds(),

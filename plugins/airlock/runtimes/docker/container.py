@@ -73,7 +73,6 @@ def placeholder(image: str, labels: Mapping[str, str]) -> dict[str, Any]:
 def server(
     shape: Shape,
     *,
-    aliases: Sequence[str],
     address: str | None,
     port: int | None,
     ready_within: float,
@@ -84,7 +83,6 @@ def server(
     Until the server was ready once it is started only twice. After that the adapter has it started again
     whenever it ends: see :func:`airlock.runtimes.docker.readiness.is_proven`.
 
-    :param aliases: names by which it is also found in the network.
     :param address: of the engine's machine, to publish it at; ``None`` publishes nothing.
     :param ready_within: seconds until a server that does not answer counts as failed.
     """
@@ -99,7 +97,6 @@ def server(
         "Name": "on-failure",
         "MaximumRetryCount": STARTS_UNTIL_FIRST_READY - 1,
     }
-    config["NetworkingConfig"] = {"EndpointsConfig": {shape.network: {"Aliases": list(aliases)}}}
     if address is not None:
         config["HostConfig"]["PortBindings"] = {_PORT: [{"HostIp": address, "HostPort": str(port)}]}
         config["Labels"][labelled.PORT] = str(port)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from airlock.exceptions import AdapterError
 from airlock.runtimes.docker import labels
 from airlock.runtimes.docker.engine import Engine
@@ -41,9 +39,3 @@ def problem_with_network(engine: Engine, options: DockerOptions) -> str | None:
             f"Make it with 'docker network create {options.network}'."
         )
     return None
-
-
-def aliases(labels_of_plan: Mapping[str, str]) -> list[str]:
-    """The name of a service at a stage, behind which its online deployment is found: ``cc-fraud.prod``."""
-    service, stage = labels_of_plan.get("service"), labels_of_plan.get("stage")
-    return [f"{service}.{stage}".lower()] if service and stage else []

@@ -1,0 +1,194 @@
+"""Envoy as a process: started once, told of every change while it runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from airlock.exceptions import GatewayError
+from airlock.gateway import configuration
+from airlock.registry.records import Backend, Route
+from airlock.spec import digest
+
+log = logging.getLogger(__name__)
+
+SECONDS_TO_START = 30.0
+SECONDS_TO_FOLLOW = 10.0
+SECONDS_TO_DRAIN = 60.0
+"""How long the requests of a deployment that gets no more of them may still take."""
+
+_INTERVAL_SECONDS = 0.02
+_ROUTES_VERSION = "http.gateway.rds.services.version_text"
+_CLUSTERS_VERSION = "cluster_manager.cds.version_text"
+_WARMING = "cluster_manager.warming_clusters"
+_REQUESTS_UNDER_WAY = "http.gateway.downstream_rq_active"
+_STATISTICS = "|".join(
+    f"^{name}$" for name in (_ROUTES_VERSION, _CLUSTERS_VERSION, _WARMING, _REQUESTS_UNDER_WAY)
+)
+
+
+class Proxy:
+    """One Envoy, which divides requests as it is told and loses none when that changes.
+
+    :param envoy: the program.
+    :param folder: its own: what it is told stays there, and is in force again when it is started anew.
+    :param inside: ask deployments where they answer inside their runtime's network.
+    """
+
+    def __init__(self, envoy: Path, folder: Path, *, address: str, port: int, inside: bool = False) -> None:
+        self._envoy = envoy
+        self._folder = folder
+        self._address = address
+        self._port = port
+        self._inside = inside
+        self._process: subprocess.Popen[bytes] | None = None
+        self._routes: tuple[Route, ...] = ()
+        self._left: dict[str, tuple[Backend, float]] = {}
+        self._admin = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(folder / configuration.ADMIN)), base_url="http://envoy"
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run Envoy; what it was told last is in force at once.
+
+        :raises GatewayError: it does not start.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._end_predecessor()
+        for name in (configuration.CLUSTERS, configuration.ROUTES):
+            if not (self._folder / name).exists():
+                resources = configuration.route_table([]) if name == configuration.ROUTES else []
+                self._write(name, resources)
+        document = configuration.bootstrap(self._folder, self._address, self._port)
+        (self._folder / "bootstrap.json").write_text(json.dumps(document))
+        command = [str(self._envoy), "-c", str(self._folder / "bootstrap.json")]
+        command += ["--disable-hot-restart", "--log-level", "warning"]
+        self._process = subprocess.Popen(command)
+        try:
+            self._wait_for_start()
+            yield
+        finally:
+            self._stop()
+
+    def check(self) -> None:
+        """See that Envoy runs.
+
+        :raises GatewayError: it has ended.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            raise GatewayError(f"Envoy ended with the code {self._process.returncode}; its log says why.")
+
+    def apply(self, routes: Sequence[Route]) -> None:
+        """Divide requests like this from now on. Returns once it is so.
+
+        Deployments are made known first, then get requests; those that get none any more are forgotten once
+        their last requests must have been answered.
+
+        :raises GatewayError: Envoy refuses or does not follow.
+        """
+        before, self._routes = _backends(self._routes), tuple(routes)
+        now = _backends(self._routes)
+        until = time.monotonic() + SECONDS_TO_DRAIN
+        self._left |= {name: (backend, until) for name, backend in before.items() if name not in now}
+        self._left = {name: left for name, left in self._left.items() if name not in now}
+        self._tell(configuration.CLUSTERS, self._clusters(), _CLUSTERS_VERSION)
+        self._tell(configuration.ROUTES, configuration.route_table(self._routes), _ROUTES_VERSION)
+
+    def forget(self) -> None:
+        """Forget deployments that have been left for long enough."""
+        due = [name for name, (_, until) in self._left.items() if until < time.monotonic()]
+        if due:
+            self._left = {name: left for name, left in self._left.items() if name not in due}
+            self._tell(configuration.CLUSTERS, self._clusters(), _CLUSTERS_VERSION)
+
+    def _clusters(self) -> list[configuration.Document]:
+        left = {name: backend for name, (backend, _) in self._left.items()}
+        return configuration.clusters({**left, **_backends(self._routes)}.values(), inside=self._inside)
+
+    def _tell(self, name: str, resources: Sequence[configuration.Document], statistic: str) -> None:
+        version = self._write(name, resources)
+        deadline = time.monotonic() + SECONDS_TO_FOLLOW
+        while not self._follows(statistic, version):
+            self.check()
+            if time.monotonic() > deadline:
+                raise GatewayError(f"Envoy does not take {self._folder / name}; its log says why.")
+            time.sleep(_INTERVAL_SECONDS)
+
+    def _write(self, name: str, resources: Sequence[configuration.Document]) -> str:
+        version = digest(list(resources)).removeprefix("sha256:")[:16]
+        unfinished = self._folder / f".{name}"
+        unfinished.write_text(configuration.discovery(version, resources))
+        unfinished.replace(self._folder / name)  # Envoy looks when a file is moved here
+        return version
+
+    def _follows(self, statistic: str, version: str) -> bool:
+        try:
+            said = self._statistics()
+        except httpx.HTTPError:
+            return False
+        return said.get(statistic) == f'"{version}"' and said.get(_WARMING) == "0"
+
+    def _statistics(self) -> Mapping[str, str]:
+        answer = self._admin.get("/stats", params={"filter": _STATISTICS})
+        answer.raise_for_status()
+        lines = (line.partition(": ") for line in answer.text.splitlines())
+        return {name: value for name, _, value in lines}
+
+    def _wait_for_start(self) -> None:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while True:
+            self.check()
+            try:
+                if self._admin.get("/ready").status_code == httpx.codes.OK:
+                    return
+            except httpx.HTTPError:
+                pass  # it does not listen yet
+            if time.monotonic() > deadline:
+                raise GatewayError(f"Envoy did not get ready within {SECONDS_TO_START:.0f} seconds.")
+            time.sleep(_INTERVAL_SECONDS)
+
+    def _end_predecessor(self) -> None:
+        """End an Envoy of this folder whose gateway was killed: it would keep the port."""
+        deadline = time.monotonic() + SECONDS_TO_START
+        while time.monotonic() < deadline:
+            try:
+                self._admin.post("/quitquitquit")
+            except httpx.HTTPError:
+                return  # nobody is there
+            time.sleep(_INTERVAL_SECONDS)
+        raise GatewayError(f"Another Envoy of {self._folder} does not end.")
+
+    def _stop(self) -> None:
+        """End Envoy once requests under way are answered."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        deadline = time.monotonic() + SECONDS_TO_DRAIN
+        try:
+            self._admin.post("/drain_listeners", params={"graceful": ""})
+            while self._statistics().get(_REQUESTS_UNDER_WAY) != "0" and time.monotonic() < deadline:
+                time.sleep(_INTERVAL_SECONDS)
+        except httpx.HTTPError as error:
+            log.warning("Envoy is ended without waiting for requests: %s", error)
+        process.terminate()
+        try:
+            process.wait(timeout=SECONDS_TO_START)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _backends(routes: Sequence[Route]) -> dict[str, Backend]:
+    return {
+        backend.deployment_id: backend
+        for route in routes
+        for backend in (*route.backends, *([route.mirror] if route.mirror else []))
+    }

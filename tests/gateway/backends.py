@@ -1,0 +1,105 @@
+"""Small servers in place of models, and clients in place of applications."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Model:
+    """Answers each request with its name, and remembers what it was asked.
+
+    :ivar asked: path, headers and body of each request.
+    """
+
+    def __init__(self, name: str) -> None:
+        model = self
+        self.name = name
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.answer_delay = threading.Event()
+        self.answer_delay.set()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                model.asked.append(
+                    (self.path, {key.lower(): value for key, value in self.headers.items()}, body)
+                )
+                model.answer_delay.wait(30)
+                answer = model.name.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """The test says what matters."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def answering(self) -> Iterator[Model]:
+        """Answer requests."""
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+
+class Load:
+    """Clients that ask again and again over connections that they keep.
+
+    :ivar answers: how often which answer came: a status with its body, or what went wrong.
+    """
+
+    def __init__(self, port: int, path: str, clients: int = 16, body: str = "{}") -> None:
+        self.answers: Counter[str] = Counter()
+        self._port = port
+        self._path = path
+        self._clients = clients
+        self._body = body
+        self._over = False
+
+    @contextmanager
+    def running(self) -> Iterator[Load]:
+        """Ask until the block ends, and then until each request has its answer."""
+        thread = threading.Thread(target=lambda: asyncio.run(self._all()))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over = True
+            thread.join()
+
+    async def _all(self) -> None:
+        await asyncio.gather(*(self._client() for _ in range(self._clients)))
+
+    async def _client(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        fields = f"Host: gateway\r\nContent-Type: application/json\r\nContent-Length: {len(self._body)}"
+        request = f"POST {self._path} HTTP/1.1\r\n{fields}\r\n\r\n{self._body}".encode()
+        while not self._over:
+            try:
+                writer.write(request)
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                said = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
+                body = (await reader.readexactly(int(said["content-length"]))).decode()
+                self.answers[f"{head.split(' ')[1]} {body}"] += 1
+            except (asyncio.IncompleteReadError, OSError) as error:
+                self.answers[f"failed: {error!r}"] += 1
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.close()

@@ -1,0 +1,106 @@
+"""The gateway follows the registry, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from airlock.exceptions import RegistryError
+from airlock.gateway.gateway import Gateway, told
+from airlock.gateway.proxy import Proxy
+from airlock.registry import Registry
+from airlock.registry.records import DeploymentRecord, Mirror, Routes
+from tests.gateway.backends import Model
+from tests.registry.building import add_snapshot, begin, deploy, include, runtime
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    opened = Registry(f"sqlite:///{tmp_path}/registry.db")
+    opened.migrate()
+    opened.catalog.apply(include(runtime("r", capacity=8)), by="ops")
+    yield opened
+    opened.close()
+
+
+def online(registry: Registry, model: Model, content: int) -> DeploymentRecord:
+    passage = begin(registry, add_snapshot(registry, content=content), f"fraud@{content}")
+    deployment = deploy(registry, passage, stage="PROD")
+    return registry.deployments.set_state(
+        deployment.id, "ready", endpoints=[{"kind": "rest", "url": model.url}]
+    )
+
+
+def ask(port: int) -> str:
+    return httpx.post(f"http://127.0.0.1:{port}/cc-fraud/PROD/score", content=b"{}").text
+
+
+def test_requests_go_where_the_registry_directs_them(
+    registry: Registry, proxy: Proxy, port: int, model: Callable[[str], Model]
+) -> None:
+    gateway = Gateway(registry, proxy, "gateway-1")
+    old, new = (online(registry, model(name), number) for number, name in enumerate(("old", "new")))
+    gateway.step()
+
+    first = registry.traffic.direct("cc-fraud", "PROD", {old.id: 100}, actor="ann", reason="first")
+    assert registry.traffic.behind(first, datetime.now(UTC)) == ["gateway-1"]
+    gateway.step()
+    assert registry.traffic.behind(first, datetime.now(UTC)) == []
+    assert ask(port) == "old"
+
+    registry.traffic.direct("cc-fraud", "PROD", {new.id: 100}, actor="ann", reason="second")
+    gateway.step()
+    assert ask(port) == "new"
+
+    registry.traffic.direct("cc-fraud", "PROD", {}, actor="ann", reason="closed")
+    gateway.step()
+    assert "Nothing of cc-fraud is online in PROD." in ask(port)
+
+
+def test_requests_go_on_while_the_registry_is_away(
+    registry: Registry,
+    proxy: Proxy,
+    port: int,
+    model: Callable[[str], Model],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    deployment = online(registry, model("in-use"), 1)
+    registry.traffic.direct("cc-fraud", "PROD", {deployment.id: 100}, actor="ann", reason="first")
+    away = iter([False, True, True, False])
+    read = registry.traffic.routes
+
+    def routes() -> Routes:
+        if next(away):
+            raise RegistryError("The registry's database does not answer.")
+        return read()
+
+    monkeypatch.setattr(registry.traffic, "routes", routes)
+    answers: list[str] = []
+
+    def is_over() -> bool:
+        if len(answers) < 4:
+            answers.append(ask(port))
+            return False
+        return True
+
+    # The fixture's Envoy is replaced by the gateway's own.
+    Gateway(registry, proxy, "gateway-1").run(is_over)
+    assert answers[1:] == ["in-use"] * 3
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "Requests go on as before: The registry's database does not answer.",
+        "The registry answers again.",
+    ]
+
+
+def test_a_route_in_words(registry: Registry, model: Callable[[str], Model]) -> None:
+    old, new = (online(registry, model(name), number) for number, name in enumerate(("old", "new")))
+    registry.traffic.direct(
+        "cc-fraud", "PROD", {old.id: 100}, mirror=Mirror(new.id, 10), actor="ann", reason="shadow"
+    )
+    [route] = registry.traffic.routes().routes
+    assert told(route) == "cc-fraud in PROD: 100 % fraud@1; 10 % copied to fraud@2."

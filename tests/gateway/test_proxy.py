@@ -1,0 +1,164 @@
+"""Requests go where they shall, by a real Envoy."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from airlock.exceptions import GatewayError
+from airlock.gateway.program import find_envoy
+from airlock.gateway.proxy import Proxy
+from airlock.registry.records import Backend, Route
+from tests.gateway.backends import Load, Model
+
+Models = Callable[[str], Model]
+
+
+def backend(model: Model, percent: int = 100) -> Backend:
+    return Backend(f"dep-{model.name}", f"{model.name}@1", model.url, model.url, percent)
+
+
+def route(*backends: Backend, **more: Any) -> Route:
+    return Route(
+        **{
+            "service": "cc-fraud",
+            "stage": "PROD",
+            "backends": backends,
+            "mirror": None,
+            "sticky": None,
+            **more,
+        }
+    )
+
+
+def ask(port: int, path: str = "/cc-fraud/PROD/score", **headers: str) -> httpx.Response:
+    return httpx.post(f"http://127.0.0.1:{port}{path}", json={"amount": 1}, headers=headers, timeout=30)
+
+
+def test_a_service_has_one_url_for_each_stage(proxy: Proxy, port: int, model: Models) -> None:
+    in_use = model("in-use")
+    proxy.apply([route(backend(in_use))])
+    answer = ask(port, "/cc-fraud/PROD/score?explain=1", **{"X-Request-Id": "mine"})
+    assert (answer.status_code, answer.text, answer.headers["x-request-id"]) == (200, "in-use", "mine")
+    [(path, headers, body)] = in_use.asked
+    assert (path, body) == ("/score?explain=1", b'{"amount":1}')
+    assert headers["x-forwarded-prefix"] == "/cc-fraud/PROD"
+    assert headers["x-request-id"] == "mine"
+    assert ask(port, "/cc-fraud/PROD").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{port}/-/health").json() == {"status": "ok"}
+
+
+def test_what_is_not_there_is_said(proxy: Proxy, port: int, model: Models) -> None:
+    proxy.apply([route(), route(backend(model("other")), service="other")])
+    answer = ask(port)
+    assert (answer.status_code, answer.json()["message"]) == (404, "Nothing of cc-fraud is online in PROD.")
+    unknown = ask(port, "/nonsense?secret=1")
+    assert unknown.status_code == 404
+    assert unknown.headers["content-type"] == "application/json"
+    assert unknown.json()["message"].startswith("Nothing is online at /nonsense. Ask for /<service>/<STAGE>/")
+    for hidden in ("/other/PROD/airlock/answers", "/other/PROD//airlock/answers", "/other/PROD/x/../airlock"):
+        assert ask(port, hidden).status_code == 404, hidden
+    assert ask(port, "/other/PROD/%2e%2e%2fDEV").status_code == 400
+
+
+def test_a_deployment_that_is_down_is_said(proxy: Proxy, port: int) -> None:
+    gone = Backend("dep-gone", "m@1", "http://127.0.0.1:9", "http://127.0.0.1:9", 100)
+    proxy.apply([route(gone)])
+    answer = ask(port)
+    assert (answer.status_code, answer.json()["error"]) == (503, "unreachable")
+    assert "/cc-fraud/PROD/score" in answer.json()["message"]
+
+
+def test_requests_are_divided_by_weight(proxy: Proxy, port: int, model: Models) -> None:
+    proxy.apply([route(backend(model("new"), 20), backend(model("old"), 80))])
+    answers = Counter(ask(port).text for _ in range(400))
+    assert 40 <= answers["new"] <= 130  # 80 expected: less likely to fail than once in a million runs
+    assert answers["new"] + answers["old"] == 400
+
+
+def test_who_has_a_key_stays_where_he_is(proxy: Proxy, port: int, model: Models) -> None:
+    new, old = model("new"), model("old")
+    customers = [f"customer-{number}" for number in range(40)]
+    on_new: list[set[str]] = []
+    for percent in (10, 40, 100):
+        proxy.apply([route(backend(new, percent), backend(old, 100 - percent), sticky="X-Customer")])
+        first, second = (
+            {customer for customer in customers if ask(port, **{"X-Customer": customer}).text == "new"}
+            for _ in range(2)
+        )
+        assert first == second
+        on_new.append(first)
+    assert on_new[0] < on_new[1] < on_new[2] == set(customers), "a growing share keeps whom it had"
+
+
+def test_copies_are_sent_and_never_answered(proxy: Proxy, port: int, model: Models) -> None:
+    new, old = model("new"), model("old")
+    proxy.apply([route(backend(old), mirror=backend(new))])
+    assert {ask(port, **{"X-Request-Id": f"r{number}"}).text for number in range(20)} == {"old"}
+    deadline = time.monotonic() + 30
+    while len(new.asked) < 20 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {headers["x-request-id"] for _, headers, _ in new.asked} == {f"r{number}" for number in range(20)}
+    assert {body for _, _, body in new.asked} == {b'{"amount":1}'}
+
+
+def test_no_request_is_lost_while_versions_change(proxy: Proxy, port: int, model: Models) -> None:
+    models = [model(f"v{number}") for number in range(12)]
+    proxy.apply([route(backend(models[0]))])
+    with Load(port, "/cc-fraud/PROD/score").running() as load:
+        for old, new in itertools.pairwise(models):
+            for percent in (5, 50, 100):
+                proxy.apply([route(backend(new, percent), backend(old, 100 - percent))])
+                time.sleep(0.05)
+            proxy.apply([route(backend(new))])
+    assert {answer for answer in load.answers if not answer.startswith("200 v")} == set()
+    assert set(load.answers) == {f"200 v{number}" for number in range(12)}
+
+
+def test_a_request_under_way_is_answered_by_whom_it_was_sent_to(
+    proxy: Proxy, port: int, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airlock.gateway.proxy.SECONDS_TO_DRAIN", 0.0)
+    old, new = model("old"), model("new")
+    proxy.apply([route(backend(old))])
+    old.answer_delay.clear()
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(ask(port).text))
+    asking.start()
+    while not old.asked:
+        time.sleep(0.01)
+    proxy.apply([route(backend(new))])
+    assert ask(port).text == "new"
+    proxy.forget()
+    old.answer_delay.set()
+    asking.join()
+    assert answers == ["old"]
+
+
+def test_what_envoy_was_told_is_in_force_when_it_starts_again(
+    tmp_path: Path, port: int, model: Models
+) -> None:
+    def gateway() -> Proxy:
+        return Proxy(find_envoy(), tmp_path / "gateway", address="127.0.0.1", port=port)
+
+    first = gateway()
+    with first.running():
+        first.apply([route(backend(model("in-use")))])
+    with gateway().running():
+        assert ask(port).text == "in-use"
+
+
+def test_an_envoy_whose_gateway_was_killed_is_replaced(proxy: Proxy, tmp_path: Path, port: int) -> None:
+    second = Proxy(find_envoy(), tmp_path / "gateway", address="127.0.0.1", port=port)
+    with second.running():
+        second.check()
+        with pytest.raises(GatewayError, match="Envoy ended"):
+            proxy.check()
