@@ -1,7 +1,7 @@
 """Tells Docker whether one of the stack's own components works: exit code 0 if it does.
 
-``python healthy.py api-server|scheduler|dag-processor|triggerer|worker|gateway``. Cheap, because it runs every
-few seconds: only the worker's check imports more than the standard library.
+``python healthy.py api-server|scheduler|dag-processor|triggerer|worker|gateway``. Cheap, because it runs
+every few seconds: only the worker's check imports more than the standard library.
 """
 
 from __future__ import annotations
