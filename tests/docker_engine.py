@@ -24,6 +24,8 @@ SECONDS_TO_STOP = 60.0
 
 _LONGEST_SOCKET_PATH = 100
 _PREFIX = "airlock-engine-"
+_POOL = "10.214.0.0/16"
+"""Addresses of networks: of 256, so that bridges which killed test runs left are no harm."""
 
 
 class NoDocker(RuntimeError):
@@ -35,19 +37,21 @@ class DockerEngine:
 
     :param folder: where it keeps its images, its containers and its socket; a short path, because sockets
         need one. What is in it is kept over :meth:`stop`, :meth:`kill` and :meth:`start`.
+    :param pool: the addresses of its networks, which have 256 each.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pool: str = _POOL) -> None:
         self.folder = folder
+        self._pool = pool
         self._socket = folder / "engine.sock"
         self._process: subprocess.Popen[bytes] | None = None
         if len(str(folder / "exec/containerd/containerd-debug.sock")) > _LONGEST_SOCKET_PATH:
             raise ValueError(f"{folder} is too long a path for the sockets of an engine")
 
     @classmethod
-    def in_new_folder(cls) -> DockerEngine:
+    def in_new_folder(cls, pool: str = _POOL) -> DockerEngine:
         """An engine in a new folder for temporary files, which :meth:`remove` removes."""
-        return cls(Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")))
+        return cls(Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")), pool)
 
     @property
     def url(self) -> str:
@@ -82,6 +86,7 @@ class DockerEngine:
                     "--iptables=false",
                     "--ip6tables=false",
                     "--bridge=none",
+                    f"--default-address-pool=base={self._pool},size=24",
                     "--shutdown-timeout=5",
                 ],
                 stdin=subprocess.DEVNULL,
@@ -111,9 +116,22 @@ class DockerEngine:
             _end_containerd(self.folder)
 
     def remove(self) -> None:
-        """Kill it with all of its containers, and remove its folder."""
+        """Kill it with all of its containers, and remove its networks and its folder."""
+        if self._process is not None:
+            with suppress(docker.errors.DockerException, OSError):
+                self._remove_networks()
         self.kill()
         _remove(self.folder)
+
+    def _remove_networks(self) -> None:
+        """Their bridges would stay on this machine, with their addresses."""
+        client = self.client()
+        for container in client.containers(all=True):
+            with suppress(docker.errors.APIError):
+                client.remove_container(container["Id"], force=True, v=True)
+        for network in client.networks():
+            if network["Driver"] == "bridge":
+                client.remove_network(network["Id"])
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None

@@ -20,6 +20,8 @@ import pytest
 from airlock.exceptions import AdapterError
 from airlock.runtimes.base import Handle, Job, RuntimeSettings
 from airlock.runtimes.docker.adapter import DockerAdapter
+from airlock.runtimes.docker.engine import Engine
+from airlock.runtimes.docker.network import ensure_network
 from airlock.spec import DockerOptions, MiB, RuntimeSpec
 from tests import base_image as machine_image
 from tests.docker_engine import DockerEngine
@@ -50,6 +52,18 @@ def job(data: Path, deployment: Handle, act: str = "", *, name: str = "", amount
 
 
 # --- the engine
+
+
+def test_an_engine_without_addresses_for_a_network_is_told() -> None:
+    engine = DockerEngine.in_new_folder(pool="10.215.0.0/24")
+    engine.start()
+    try:
+        engine.client().create_network("took-them-all", driver="bridge")
+        options = DockerOptions(engine=engine.url)
+        with pytest.raises(AdapterError, match=r"cannot make the network airlock: .*'docker network prune'"):
+            ensure_network(Engine(options, None), options)
+    finally:
+        engine.remove()
 
 
 def test_a_killed_engine_is_told_and_all_goes_on_once_it_is_back(

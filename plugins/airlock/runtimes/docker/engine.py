@@ -291,7 +291,10 @@ class Engine:
                 return
 
     def create_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a network; one that was made at the same moment is well."""
+        """Make a network; one that was made at the same moment is well.
+
+        :raises AdapterError: the engine has no addresses left for one.
+        """
         try:
             with self._in_words():
                 self.acting_client.create_network(
@@ -299,6 +302,12 @@ class Engine:
                 )
         except Contradiction:
             return
+        except Missing as error:  # the engine says 404 of addresses too
+            raise AdapterError(
+                f"The Docker engine at {self.url} cannot make the network {name}: {error}.",
+                mend="'docker network prune' removes unused ones, and default-address-pools in daemon.json "
+                "gives more addresses.",
+            ) from None
 
     # --- the connection
 
