@@ -97,10 +97,14 @@ class BlueGreen(SideBySide):
     """How traffic moves."""
 
 
+def _usual_guards() -> list[AnyGuard]:
+    return [ErrorRateGuard(), LatencyGuard()]
+
+
 class Guarded(SideBySide):
     """What the strategies that watch the new version have in common."""
 
-    guard: Guards = pydantic.Field(default_factory=lambda: [ErrorRateGuard(), LatencyGuard()], kw_only=True)
+    guard: Guards = pydantic.Field(default_factory=_usual_guards, kw_only=True)
     """What is watched. One that fails sends all traffic back at once."""
     least_requests: int = pydantic.Field(default=300, ge=1, le=1_000_000_000, kw_only=True)
     """With fewer requests to either version a guard is inconclusive."""
