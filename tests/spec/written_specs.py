@@ -115,7 +115,7 @@ _latency_limits = {
 }
 _guards: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(["error_rate", "latency", "score_distribution", {"error_rate": None}]),
-    mapping({}, max_increase=st.floats(0, 1), max=st.floats(0, 1), confidence=st.floats(0.5, 0.99)).map(
+    mapping({}, max_increase=st.floats(0.001, 1), max=st.floats(0, 1), confidence=st.floats(0.5, 0.99)).map(
         lambda options: {"error_rate": options}
     ),
     mapping({}, tolerance_ms=st.floats(0, 9), **_latency_limits).map(lambda options: {"latency": options}),

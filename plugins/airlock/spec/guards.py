@@ -38,7 +38,7 @@ class ErrorRateGuard(Guard):
 
     kind = "error_rate"
 
-    max_increase: float = pydantic.Field(default=0.01, ge=0, le=1)
+    max_increase: float = pydantic.Field(default=0.01, gt=0, le=1)
     """How much larger than the current version's the share may be: 0.01 is one request of a hundred."""
     max: float | None = pydantic.Field(default=None, ge=0, le=1)
     """The greatest share, whatever the current version's is."""
