@@ -88,7 +88,7 @@ _moments = st.lists(
 
 @given(_rollouts, _moments)
 def test_whatever_happens(rollout: Rollout, moments: list[tuple[int, Any, Any]]) -> None:
-    """Steps follow each other, traffic never exceeds its step, a failure ends it, and the end is all or none."""
+    """No step is left out, traffic never exceeds its step, a failure ends it, and the end is all or none."""
     plan = steps(rollout)
     facts = Facts(rollout, step=0, since=NOW, extended=0, now=NOW)
     traffic, visited = plan[0].percent, [0]

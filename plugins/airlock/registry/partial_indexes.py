@@ -60,6 +60,11 @@ stage_versions_current = _one(
 )
 """A stage has one version for each service and mode."""
 
+rollouts_under_way = _one(
+    "uq_rollouts_under_way", "outcome IS NULL", tables.rollouts.c.service, tables.rollouts.c.stage
+)
+"""A service's traffic at a stage moves to one new version at a time."""
+
 traffic_current = _one(
     "uq_traffic_current", "to_time IS NULL", tables.traffic.c.service, tables.traffic.c.stage
 )
