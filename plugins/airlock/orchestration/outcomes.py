@@ -57,7 +57,10 @@ def end_passage(task: PassageTask, outcome: Outcome, reason: str) -> NoReturn:
 
 
 def become_current(task: PassageTask, placement: Placement) -> None:
-    """The stage's version is now this snapshot: it gets the requests, and what it replaces ends."""
+    """The stage's version is now this snapshot: it gets the requests, and what it replaces ends.
+
+    What a rollout replaced stays for its drain: the task ``retire`` ends it.
+    """
     registry, passage = task.registry, task.passage
     deployments = placement.all()
     registry.history.make_current(
@@ -70,8 +73,13 @@ def become_current(task: PassageTask, placement: Placement) -> None:
     )
     if placement.mode == "online":
         direct_all(registry, deployments[-1], f"{passage.snapshot_name} is the version in {placement.stage}")
+    draining = {
+        rollout.current_deployment_id
+        for rollout in registry.rollouts.list(passage.id, placement.stage)
+        if rollout.outcome == "completed"
+    }
     for old in registry.deployments.live(passage.service, stage=placement.stage, mode=placement.mode):
-        if old.purpose == "passage" and old.passage_id != passage.id:
+        if old.purpose == "passage" and old.passage_id != passage.id and old.id not in draining:
             undeploy(task.settings, registry, old, f"replaced by {passage.snapshot_name}")
 
 

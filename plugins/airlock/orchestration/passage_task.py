@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airlock.exceptions import Conflict
 from airlock.orchestration.configuration import Settings, load_settings, open_registry
 from airlock.orchestration.failures import failing_in_words
+from airlock.orchestration.traffic import return_traffic
 from airlock.orchestration.watching import Begun
 from airlock.spec import Lifecycle, Service, Stage, digest
 
@@ -120,11 +121,14 @@ class PassageOperator(BaseOperator):
 
 
 def record_failure(context: Context, reason: str) -> None:
-    """Put the reason of a final failure on the passage's record."""
+    """Put the reason of a final failure on the passage's record; a version on trial gets no more requests."""
     registry = open_registry()
     run = context["dag_run"]
     passage = registry.passages.by_run(run.dag_id, run.run_id)
     if passage is not None and passage.state != "finished":
+        for rollout in registry.rollouts.list(passage.id):
+            if rollout.outcome is None:  # it goes on where it was if the passage is resumed
+                return_traffic(registry, rollout, f"the passage failed: {reason}")
         registry.passages.finish(passage.id, "failed", reason)
 
 
