@@ -88,8 +88,11 @@ def _end(following: Stage | None, policy: Policy | None) -> Task:
 
 
 def _rollout(rollout: Rollout) -> Task | None:
-    if not isinstance(rollout, SideBySide):
-        return None
+    return Task("rollout", rollout_words(rollout)) if isinstance(rollout, SideBySide) else None
+
+
+def rollout_words(rollout: Rollout) -> tuple[str, ...]:
+    """What a rollout does, a short line each."""
     details = [rollout.kind.replace("_", "-")]
     if isinstance(rollout, Canary):
         details.append(" → ".join(f"{percent}" for percent in rollout.steps) + " %")
@@ -98,8 +101,9 @@ def _rollout(rollout: Rollout) -> Task | None:
         details.append(f"{rollout.percent} % copied for {format_duration(rollout.duration)}")
     if isinstance(rollout, Guarded):
         details.append("watches " + ", ".join(guard.name for guard in rollout.guard))
-    details.append(f"drains {format_duration(rollout.drain)}")
-    return Task("rollout", tuple(details))
+    if isinstance(rollout, SideBySide):
+        details.append(f"drains {format_duration(rollout.drain)}")
+    return tuple(details)
 
 
 def _check(check: Check) -> Task:
