@@ -33,11 +33,19 @@ def test_counts_of_an_interval_are_differences() -> None:
 def test_a_process_that_began_anew_counts_from_nothing() -> None:
     before = read(metrics(100, 7), NOW)
 
-    again = difference(before, read(metrics(30, 2, started=2000.0), LATER))
+    again = difference(before, read(metrics(30, 2, started=LATER.timestamp() - 5), LATER))
     fell = difference(before, read(metrics(30, 2), LATER))
 
     assert (again.requests, again.errors, again.restarted) == (30, 2, True)
     assert (fell.requests, fell.errors, fell.restarted) == (30, 2, True)
+
+
+def test_two_replicas_behind_one_address_cannot_be_measured() -> None:
+    """What one of them counted days ago does not belong to the interval."""
+    before = read(metrics(100, 7), NOW)
+
+    with pytest.raises(CheckError, match="several processes"):
+        difference(before, read(metrics(30, 2, started=2000.0), LATER))
 
 
 def test_both_versions_show_the_same_series() -> None:

@@ -127,12 +127,13 @@ def _documentation(pathway: Pathway) -> str:
     """Shown on the DAG's page. The digest makes every edit a new DAG version, also one that moves no task."""
     service, lifecycle = pathway.service, pathway.lifecycle
     rows = "\n".join(
-        f"| {stage.name} | {service.stage_mode(stage)} | {_checks(stage)} |" for stage in lifecycle.stages
+        f"| {stage.name} | {service.stage_mode(stage)} | {_checks(stage)} | {stage.moves_traffic_by.kind} |"
+        for stage in lifecycle.stages
     )
     return (
         f"### {service.service}\n\n{service.description}\n\n"
         f"Life cycle `{lifecycle.lifecycle}`: {lifecycle.description}\n\n"
-        f"| stage | mode | checks |\n| --- | --- | --- |\n{rows}\n\n"
+        f"| stage | mode | checks | rollout |\n| --- | --- | --- | --- |\n{rows}\n\n"
         f"Owner {service.owner}, risk {service.risk}. Digest `{pathway.digest}`.\n"
     )
 

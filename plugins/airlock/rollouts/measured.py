@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from airlock.exceptions import CheckError
 from airlock.rollouts.reading import Reading, Series
 
 _REQUESTS = "airlock_requests_total"
 _SECONDS = "airlock_request_seconds_bucket"
 _SCORES = "airlock_score_bucket"
+_CLOCKS_DIFFER = timedelta(seconds=60)
+"""How far the clocks of Airflow and of a runtime may be apart."""
+
 _COUNTERS = ("_total", "_bucket", "_count", "_sum")
 
 
@@ -115,7 +119,14 @@ def difference(before: Reading, after: Reading) -> Measured:
 
     A counter that fell, or a process that began anew, has counted from nothing since: then all that it shows
     belongs to the interval, as Prometheus' ``increase`` has it.
+
+    :raises CheckError: the readings are of two processes that ran side by side.
     """
+    if _is_another_process(before, after):
+        raise CheckError(
+            "The address is answered by several processes, which count each for itself.",
+            mend="Run one replica where guards watch.",
+        )
     restarted = before.started != after.started or any(
         _is_counter(name) and value < before.samples.get((name, labels), 0.0)
         for (name, labels), value in after.samples.items()
@@ -127,6 +138,13 @@ def difference(before: Reading, after: Reading) -> Measured:
         else:
             values[series] = value
     return Measured(before.at, after.at, increases, values, restarted)
+
+
+def _is_another_process(before: Reading, after: Reading) -> bool:
+    """Whether what counts now ran already when something else was read."""
+    if before.started is None or after.started is None or before.started == after.started:
+        return False
+    return after.started < before.at.timestamp() - _CLOCKS_DIFFER.total_seconds()
 
 
 def _is_counter(name: str) -> bool:
