@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airlock import build_dag
 from airlock.orchestration.judge import give_decision
@@ -49,6 +50,9 @@ def test_a_stage_with_a_rollout_has_two_tasks_more(service: Service) -> None:
     assert dag.get_task("PROD.rollout").downstream_task_ids == {"PROD.activate", "PROD.retire"}
     assert dag.get_task("UAT.rollout").downstream_task_ids == {"UAT.gate", "UAT.retire"}
     assert dag.get_task("PROD.pick_runtime").upstream_task_ids == {"UAT.gate"}
+    assert DagSerialization.to_dict(dag) == DagSerialization.to_dict(
+        build_dag(service, Lifecycle("two-stages", stages=stages))
+    )
 
 
 def test_a_canary_goes_all_the_way(canary: Scene) -> None:

@@ -151,6 +151,17 @@ def test_a_question_needs_somebody_who_may_answer(tmp_path: Path) -> None:
     assert "nobody could be asked" in problem.message
 
 
+def test_a_rollout_that_could_ask_nobody_is_warned_of(tmp_path: Path) -> None:
+    canary = with_rollout("canary")
+    assert load_include(write_good(tmp_path / "good", **canary)).warnings == []
+
+    found = load_include(write_good(tmp_path / "bad", **canary, **{"policies/PROD.yaml": "stage: PROD\n"}))
+
+    [problem] = found.warnings
+    assert (problem.file.name, problem.line) == ("standard.yaml", 8)
+    assert "a rollout that cannot tell is rolled back" in problem.message
+
+
 def test_pictures_show_the_rollout() -> None:
     lifecycle = Lifecycle("careful", stages=[Stage("DEV"), Stage("PROD", rollout=Canary([5, 100]))])
 
