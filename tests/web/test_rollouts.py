@@ -74,7 +74,7 @@ def test_the_passage_tells_of_its_rollout(story: Story, as_user: AsUser) -> None
 
     assert lab["rollout"] is None
     assert (live["rollout"]["strategy"], live["rollout"]["step"]) == ("canary", "5 %")
-    assert (live["rollout"]["asks"], live["rollout"]["outcome"]) == (True, None)
+    assert (live["rollout"]["asks"], live["rollout"]["outcome"], live["state"]) == (True, None, "asking")
 
 
 def test_the_page_shows_what_the_guards_found(story: Story, as_user: AsUser, registry: Registry) -> None:

@@ -92,7 +92,7 @@ class RolloutView:
 class StageView:
     """One stage of a passage.
 
-    :param state: ``asking`` means that the next stage's policy waits for people.
+    :param state: ``asking`` means that the next stage's policy, or the rollout here, waits for people.
     :param decisions: on the entry into this stage.
     :param gate: the gate through which the snapshot enters this stage, if it ever asked.
     """
@@ -198,17 +198,18 @@ def _stages(registry: Registry, passage: PassageRecord) -> list[StageView]:
     last = max((position for position, name in enumerate(names) if name in reached), default=-1)
     views = []
     for position, name in enumerate(names):
+        rollout = _rollout(registry, passage, name)
         following = gates.get(names[position + 1]) if position + 1 < len(names) else None
         views.append(
             StageView(
                 name=name,
-                state=_state(passage, position, last, following),
+                state="asking" if rollout and rollout.asks else _state(passage, position, last, following),
                 checks=[_check(row) for row in registry.evidence.results(passage.id, name)],
                 deployments=[_deployment(each) for each in deployments if each.stage == name],
                 decisions=[decision for decision in decisions if decision.stage == name],
                 gate=gates.get(name),
                 report=report_path(passage.id, name),
-                rollout=_rollout(registry, passage, name),
+                rollout=rollout,
             )
         )
     return views
@@ -234,7 +235,7 @@ def _rollout(registry: Registry, passage: PassageRecord, stage: str) -> RolloutV
         strategy=strategy.kind,
         step=str(steps(strategy)[rollout.step]),
         since=rollout.since,
-        asks=rollout.asked is not None and rollout.outcome is None,
+        asks=rollout.asked is not None and rollout.outcome is None and passage.state != "finished",
         outcome=rollout.outcome,
         reason=rollout.reason,
         report=f"{report_path(passage.id, stage)}/rollout",
