@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -338,6 +339,21 @@ def test_a_task_that_fails_for_good_leaves_no_traffic_on_trial(canary: Scene) ->
     assert canary.shares == {"current": 100}
     assert canary.try_task() == "deferred", "cleared, it goes on where it was"
     assert canary.shares == {"new": 5, "current": 95}
+
+
+def test_a_run_that_was_deleted_leaves_no_traffic_on_trial(
+    canary: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary.try_task()
+    next_run: Any = canary.dag.get_task("begin_passage")
+    monkeypatch.setattr("airlock.orchestration.begin_passage.open_registry", lambda: canary.registry)
+    run = SimpleNamespace(run_id="run-3", dag_id="cc-fraud", triggering_user_name="rob", run_type="manual")
+    instance = SimpleNamespace(get_dagrun_state=lambda **_: "gone")
+
+    next_run.execute({"dag_run": run, "ti": instance, "params": {"snapshot": "fraud@1"}})
+
+    assert canary.registry.passages.get(canary.passage.id).outcome == "failed"
+    assert canary.shares == {"current": 100}
 
 
 def test_traffic_that_people_directed_since_stays(canary: Scene) -> None:

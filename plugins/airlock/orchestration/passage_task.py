@@ -129,11 +129,11 @@ def record_failure(context: Context, reason: str) -> None:
     run = context["dag_run"]
     passage = registry.passages.by_run(run.dag_id, run.run_id)
     if passage is not None and passage.state != "finished":
-        _end_trials(registry, passage, reason)
+        end_trials(registry, passage, reason)
         registry.passages.finish(passage.id, "failed", reason)
 
 
-def _end_trials(registry: Registry, passage: PassageRecord, reason: str) -> None:
+def end_trials(registry: Registry, passage: PassageRecord, reason: str) -> None:
     """Send the requests of rollouts that are under way back; they go on where they were if it is resumed."""
     for rollout in registry.rollouts.list(passage.id):
         if rollout.outcome is None:
