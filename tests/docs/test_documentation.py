@@ -55,9 +55,22 @@ def in_language(language: str) -> list[Block]:
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: f"{command.place}: {command.line}")
 def test_commands_and_their_options_exist(command: Command) -> None:
     program, *words = shlex.split(command.line)
-    assert program in ("airlock", "airflow", "ls")
-    if program != "airlock":
-        return
+    assert program in ("airlock", "airflow", "curl", "ls")
+    if program == "airlock":
+        options_exist(words)
+
+
+@pytest.mark.parametrize("block", in_language("sh"), ids=place)
+def test_what_is_for_other_machines_names_commands_that_exist(block: Block) -> None:
+    for line in block.body.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if "airlock" in words and "pg_dump" not in words:
+            options_exist(words[words.index("airlock") + 1 :])
+
+
+def options_exist(words: list[str]) -> None:
+    """Hold the words behind ``airlock`` against the command line tool."""
+    words = words[: words.index("|")] if "|" in words else [*words]
     found: Any = typer.main.get_command(app)
     while isinstance(found, TyperGroup):
         name = words.pop(0)
