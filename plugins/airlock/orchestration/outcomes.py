@@ -62,6 +62,7 @@ def become_current(task: PassageTask, placement: Placement) -> None:
     What a rollout replaced stays for its drain: the task ``retire`` ends it.
     """
     registry, passage = task.registry, task.passage
+    _end_if_left(task, placement)
     deployments = placement.all()
     registry.history.make_current(
         passage_id=passage.id,
@@ -81,6 +82,20 @@ def become_current(task: PassageTask, placement: Placement) -> None:
     for old in registry.deployments.live(passage.service, stage=placement.stage, mode=placement.mode):
         if old.purpose == "passage" and old.passage_id != passage.id and old.id not in draining:
             undeploy(task.settings, registry, old, f"replaced by {passage.snapshot_name}")
+
+
+def _end_if_left(task: PassageTask, placement: Placement) -> None:
+    """End the passage of a version that people have gone back from: it comes not into use again by itself.
+
+    :raises AirflowSkipException: they have.
+    """
+    passage = task.passage
+    left = task.registry.rollbacks.left_since(
+        passage.service, placement.stage, placement.mode, passage.snapshot_digest, passage.started_at
+    )
+    if left is not None:
+        reason = f"{left.requested_by} went back to {left.to_name} in {placement.stage}: {left.reason}"
+        end_passage(task, "rolled_back", reason)
 
 
 def retire_promoted(task: PassageTask, stages: Sequence[Stage]) -> None:

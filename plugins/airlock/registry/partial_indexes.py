@@ -69,3 +69,12 @@ traffic_current = _one(
     "uq_traffic_current", "to_time IS NULL", tables.traffic.c.service, tables.traffic.c.stage
 )
 """Requests for a service at a stage go one way at a time."""
+
+rollbacks_under_way = _one(
+    "uq_rollbacks_under_way",
+    "ended_at IS NULL",
+    tables.rollbacks.c.service,
+    tables.rollbacks.c.stage,
+    tables.rollbacks.c.mode,
+)
+"""A service goes back one way at a time."""

@@ -253,6 +253,30 @@ class StageVersion:
 
 
 @dataclass(frozen=True)
+class RollbackRecord:
+    """A way back to an earlier version of a service at a stage; it is under way until ``ended_at``.
+
+    :param from_digest: the version that is left; it is marked bad from ``began_at`` on.
+    :param to_passage_id: the passage in which the earlier version was approved.
+    """
+
+    id: str
+    service: str
+    stage: str
+    mode: Mode
+    from_digest: str
+    from_name: str
+    from_deployment_id: str | None
+    to_digest: str
+    to_name: str
+    to_passage_id: str | None
+    requested_by: str
+    reason: str
+    began_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Mirror:
     """A deployment that gets copies of requests, whose answers nobody gets.
 

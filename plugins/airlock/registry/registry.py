@@ -16,6 +16,7 @@ from airlock.registry.leases import Leases
 from airlock.registry.ledger import Ledger
 from airlock.registry.migration import migrate
 from airlock.registry.passages import Passages
+from airlock.registry.rollbacks import Rollbacks
 from airlock.registry.rollouts import Rollouts
 from airlock.registry.scoring import Scoring
 from airlock.registry.snapshots import Snapshots
@@ -47,6 +48,7 @@ class Registry:
         self.history = History(self.database)
         self.traffic = TrafficRecords(self.database)
         self.rollouts = Rollouts(self.database)
+        self.rollbacks = Rollbacks(self.database)
         self.scoring = Scoring(self.database)
         self.ledger = Ledger(self.database)
 

@@ -117,6 +117,14 @@ class Rollouts:
         with self._database.read() as connection:
             return _get(connection, rollout_id)
 
+    def under_way(self, service: str, stage: str) -> RolloutRecord | None:
+        """The rollout that has not ended yet; ``None`` if there is none."""
+        columns = tables.rollouts.c
+        condition = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
+        with self._database.read() as connection:
+            found = _select(connection, condition)
+        return found[0] if found else None
+
     def steps(self, rollout_id: str) -> list[RolloutStep]:
         """Every move of a rollout with its evidence, in their order."""
         columns = tables.rollout_steps.c

@@ -345,6 +345,25 @@ rollout_steps = Table(
 )
 """Every move of a rollout, with what the guards had found. Append-only."""
 
+rollbacks = Table(
+    "rollbacks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("from_digest", Text, ForeignKey("snapshots.digest"), nullable=False),
+    Column("from_deployment_id", Text, ForeignKey("deployments.id")),
+    Column("to_digest", Text, ForeignKey("snapshots.digest"), nullable=False),
+    Column("to_passage_id", Text, ForeignKey("passages.id")),
+    Column("requested_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Index(None, "service", "stage", "mode"),
+)
+"""Ways back to an earlier version; what was left is marked bad from then on."""
+
 scoring_runs = Table(
     "scoring_runs",
     metadata,
