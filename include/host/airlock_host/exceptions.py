@@ -46,6 +46,10 @@ class InputUnusable(HostError):
         self.field = field
 
 
+# The name of a field that the model does not have may be of any length.
+_MOST_CHARACTERS = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with one record.
@@ -70,7 +74,7 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         return {
             "record": self.record,
-            "field": self.field,
+            "field": None if self.field is None else self.field[:_MOST_CHARACTERS],
             "problem": self.problem,
             "expected": self.expected,
         }

@@ -10,13 +10,13 @@ from functools import partial
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from airlock_host.exceptions import HostError
 from airlock_host.models import Model
+from airlock_host.serving.connections import REFUSED, Limits
 from airlock_host.serving.dispatcher import Dispatcher
 from airlock_host.serving.invocations import invocations
 from airlock_host.serving.measurements import CONTENT_TYPE, Measurements
@@ -35,30 +35,31 @@ class Application:
     """Serves one snapshot.
 
     :ivar model: ``None`` until it is loaded and warm; requests to score are answered 503 until then.
+    :ivar headers: what every answer carries.
     """
 
     def __init__(
-        self, snapshot: Snapshot, deployment: Deployment, *, max_body: int, threads: int = 1
+        self, snapshot: Snapshot, deployment: Deployment, limits: Limits | None = None, *, threads: int = 1
     ) -> None:
-        """:param max_body: the largest request body in bytes.
-        :param threads: how many calls of the model may run at once.
-        """
+        """:param threads: how many calls of the model may run at once."""
         self.snapshot = snapshot
         self.deployment = deployment
         self.model: Model | None = None
         self.dispatcher = Dispatcher(threads)
         self.measurements = Measurements(deployment, snapshot.outputs)
-        self._max_body = max_body
+        self._limits = limits or Limits()
         who = {
             "x-airlock-snapshot": deployment.snapshot,
             "x-airlock-digest": deployment.digest,
             "x-airlock-deployment": deployment.deployment,
         }
-        self._headers = {name: value for name, value in who.items() if value}
+        self.headers = {name: value for name, value in who.items() if value}
         self.asgi = Starlette(
             routes=self._routes(),
             exception_handlers={HTTPException: self._no_such_route, Exception: self._broken},
         )
+        # /score/ is no path; a redirection would also be to wherever the client's Host header says.
+        self.asgi.router.redirect_slashes = False
 
     def _routes(self) -> list[Route]:
         v2 = V2(self.snapshot, self.deployment)
@@ -142,34 +143,32 @@ class Application:
     async def _body(self, web_request: WebRequest) -> bytes:
         """The request's body.
 
-        :raises Refused: 413, it is larger than allowed and not read to its end; or the client left.
+        :raises Refused: 413, it is larger than allowed and not read on; or it did not come to its end.
         """
         announced = web_request.headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self._max_body:
+        if announced.isdecimal() and int(announced) > self._limits.body:
             raise self._too_large()
-        chunks, size = [], 0
-        try:
-            async for chunk in web_request.stream():
-                size += len(chunk)
-                if size > self._max_body:
-                    raise self._too_large()
-                chunks.append(chunk)
-        except ClientDisconnect:
-            raise Refused(400, "client_left", "the client left before its request was whole") from None
+        chunks, size, more = [], 0, True
+        while more:
+            chunk, more = await _received(web_request)
+            size += len(chunk)
+            if size > self._limits.body:
+                raise self._too_large()
+            chunks.append(chunk)
         return b"".join(chunks)
 
     def _too_large(self) -> Refused:
         return Refused(
             413,
             "too_large",
-            f"the body is larger than {self._max_body} bytes; send fewer records in one request",
+            f"the body is larger than {self._limits.body} bytes; send fewer records in one request",
         )
 
     def _response(self, answer: Answer) -> Response:
         return Response(
             answer.body,
             status_code=answer.status,
-            headers={**self._headers, **answer.headers},
+            headers={**self.headers, **answer.headers},
             media_type=answer.media_type,
         )
 
@@ -184,7 +183,7 @@ class Application:
         return Response(
             answer.body,
             status_code=answer.status,
-            headers={**self._headers, **(error.headers or {})},
+            headers={**self.headers, **(error.headers or {})},
             media_type=answer.media_type,
         )
 
@@ -192,6 +191,18 @@ class Application:
         """A fault of the host's own; Starlette raises it on, so that it is logged."""
         self.measurements.refused("host_failed")
         return self._response(error_answer(500, "host_failed", f"the host failed: {type(error).__name__}"))
+
+
+async def _received(web_request: WebRequest) -> tuple[bytes, bool]:
+    """The next piece of a request's body, and whether more will come.
+
+    :raises Refused: its connection refused it, as too slow for instance, or the client left.
+    """
+    message = await web_request.receive()
+    if message["type"] == "http.disconnect":
+        left = Refused(400, "client_left", "the client left before its request was whole")
+        raise web_request.scope.get(REFUSED, left)
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _work(protocol: Protocol, request: Request, model: Model) -> Answer:

@@ -132,6 +132,8 @@ def _read_csv(body: bytes, schema: Schema) -> Columns:
     lines = [line for line in lines if line]
     if lines and not set(lines[0]).isdisjoint(schema.names):
         names, lines = lines[0], lines[1:]
+        if len(set(names)) < len(names):
+            raise Refused(400, "bad_csv", "the first line must have each name once")
     else:
         names = list(schema.names)
     kinds = {field.name: field.type for field in schema}
