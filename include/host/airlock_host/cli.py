@@ -82,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         default=4096,
         help="connections open at once (default: %(default)s)",
     )
+    serve.add_argument(
+        "--record-answers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep the last N answers to requests with an X-Request-Id, for /airlock/answers",
+    )
 
     for name, run, what in (("batch", _batch, "score files"), ("check", _check, "measure a model")):
         job = commands.add_parser(name, help=what)
@@ -132,6 +139,7 @@ def _serve(options: argparse.Namespace) -> int:
             ),
             threads=options.threads,
             drain_seconds=options.drain_seconds,
+            record_answers=options.record_answers,
         )
     )
     return 0

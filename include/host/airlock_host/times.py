@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?)?")
+# Which days and hours there are is said as far as a pattern can.
+PATTERN = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?$"
+)
+_TIME = re.compile(PATTERN)
 
 
 def read_time(text: Any) -> np.datetime64:

@@ -25,9 +25,15 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
     """Makes a client of an application that serves a snapshot of the given source and schemas."""
     clients: list[TestClient] = []
 
-    def serve(*parts: Any, limits: Limits | None = None, loaded: bool = True, **keys: Any) -> TestClient:
+    def serve(
+        *parts: Any,
+        limits: Limits | None = None,
+        loaded: bool = True,
+        record_answers: int = 0,
+        **keys: Any,
+    ) -> TestClient:
         snapshot = Snapshot.open(build_snapshot(tmp_path / f"snapshot-{len(clients)}", *parts, **keys))
-        application = Application(snapshot, DEPLOYMENT, limits)
+        application = Application(snapshot, DEPLOYMENT, limits, record_answers=record_answers)
         if loaded:
             application.model = load(snapshot)
         clients.append(TestClient(application.asgi))

@@ -118,7 +118,12 @@ def test_the_description_lists_every_route_and_the_models_fields(loans: TestClie
             assert loans.request(method, path).status_code not in (404, 405), path
     record = document["components"]["schemas"]["Record"]
     assert record["required"] == ["income", "age", "purpose", "owner"]
-    assert record["properties"]["age"] == {"type": "integer", "minimum": 18, "maximum": 120}
+    assert record["properties"]["age"] == {
+        "type": "integer",
+        "format": "int64",
+        "minimum": 18,
+        "maximum": 120,
+    }
     assert record["properties"]["debt"] == {"type": ["number", "null"]}
     assert record["properties"]["purpose"] == {"type": "string", "enum": ["car", "house"]}
     for methods in document["paths"].values():

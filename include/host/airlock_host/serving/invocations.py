@@ -67,7 +67,7 @@ def _predictions(scored: Columns) -> list[Any]:
 def _read_json(content: Any, schema: Schema) -> Columns:
     if not isinstance(content, dict):
         raise Refused(400, "bad_request", f"the body must be an object with one of {', '.join(_SHAPES)}")
-    if content.get("params"):
+    if content.get("params") not in (None, {}):
         raise Refused(400, "bad_request", "params are not taken: the snapshot alone decides how it scores")
     shapes = [shape for shape in _SHAPES if shape in content]
     if len(shapes) != 1:

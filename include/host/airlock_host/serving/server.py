@@ -39,6 +39,7 @@ class ServeOptions:
     :param port_file: where the bound port is written, whole or not at all, as soon as it is bound.
     :param threads: how many calls of the model may run at once; more than 1 only if its code allows it.
     :param drain_seconds: how long requests may go on after SIGTERM.
+    :param record_answers: how many answers are kept to be compared; 0 for none.
     """
 
     model: Path
@@ -48,6 +49,7 @@ class ServeOptions:
     limits: Limits
     threads: int
     drain_seconds: int
+    record_answers: int = 0
 
 
 def serve(options: ServeOptions) -> None:
@@ -59,7 +61,13 @@ def serve(options: ServeOptions) -> None:
     """
     snapshot = Snapshot.open(options.model)
     limits = replace(options.limits, connections=_possible_connections(options.limits.connections))
-    application = Application(snapshot, Deployment.from_environment(), limits, threads=options.threads)
+    application = Application(
+        snapshot,
+        Deployment.from_environment(),
+        limits,
+        threads=options.threads,
+        record_answers=options.record_answers,
+    )
     connections = Connections(limits, application.measurements.refused, application.headers)
     listener = _bind(options.host, options.port)
     if options.port_file is not None:

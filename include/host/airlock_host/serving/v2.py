@@ -49,6 +49,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
 }
 
+DATATYPES = [*_DTYPES, "BYTES"]
+
 # Which numpy kinds a field takes from a binary tensor.
 _KINDS = {"number": "fiu", "integer": "iu", "boolean": "b"}
 
@@ -279,7 +281,7 @@ class _Tensor:
         if not isinstance(shape, list) or not shape or any(type(n) is not int or n < 0 for n in shape):
             raise Refused(400, "bad_request", f"tensor {name!r}: 'shape' must be a list of sizes")
         if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in _DTYPES):
-            known = ", ".join([*_DTYPES, "BYTES"])
+            known = ", ".join(DATATYPES)
             raise Refused(400, "bad_request", f"tensor {name!r}: datatype {datatype!r} is not one of {known}")
         size = _parameters(entry, f"tensor {name!r}").get("binary_data_size")
         if size is not None and (type(size) is not int or size < 0):
