@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from itertools import chain
 from typing import Any
 
@@ -91,20 +91,35 @@ def _completed(records: Sequence[Any], schema: Schema) -> list[dict[str, Any]]:
         if not isinstance(record, dict):
             found.append(Problem(number, None, f"is {_named(record)}", "an object with the model's fields"))
             continue
-        found.extend(
-            Problem(number, name, "is not a field of this model", "one of " + ", ".join(schema.names))
-            for name in record
-            if name not in known
-        )
-        found.extend(
-            Problem(number, field.name, "is missing", field.expected)
-            for field in schema
-            if field.name not in record and not field.nullable
-        )
+        found.extend(_wrong_names(number, record, schema, known))
         complete.append(optional | record)
     if found:
         raise BadRecords(found)
     return complete
+
+
+def check_names(names: Collection[str], schema: Schema) -> None:
+    """Hold the names of columns against the schema's fields, where there may be no record with them.
+
+    :raises BadRecords: one is unknown, or one that may not be null is missing.
+    """
+    found = _wrong_names(0, names, schema, set(schema.names))
+    if found:
+        raise BadRecords(found)
+
+
+def _wrong_names(record: int, names: Collection[str], schema: Schema, known: Set[str]) -> list[Problem]:
+    found = [
+        Problem(record, name, "is not a field of this model", "one of " + ", ".join(schema.names))
+        for name in names
+        if name not in known
+    ]
+    found += [
+        Problem(record, field.name, "is missing", field.expected)
+        for field in schema
+        if field.name not in names and not field.nullable
+    ]
+    return found
 
 
 def _readable(values: list[Any], field: Field, unreadable: list[Problem]) -> list[Any]:

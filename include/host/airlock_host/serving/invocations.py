@@ -21,7 +21,7 @@ import orjson
 from airlock_host.columns import Columns
 from airlock_host.csv_cells import read_cell
 from airlock_host.exceptions import BadRecords, Problem
-from airlock_host.json_rows import read_columns, read_records, write_column, write_records
+from airlock_host.json_rows import check_names, read_columns, read_records, write_column, write_records
 from airlock_host.schema import Schema
 from airlock_host.serving.messages import JSON, Answer, Protocol, Refused, Request, Score, read_json
 
@@ -73,6 +73,11 @@ def _read_json(content: Any, schema: Schema) -> Columns:
     if len(shapes) != 1:
         found = ", ".join(shapes) or "none"
         raise Refused(400, "bad_request", f"the body must have one of {', '.join(_SHAPES)}; found {found}")
+    unknown = [key for key in content if key not in (shapes[0], "params")]
+    if unknown:
+        raise Refused(
+            400, "bad_request", f"the body has {unknown[0]!r} beside {shapes[0]}, which is not read"
+        )
     value = content[shapes[0]]
     if shapes[0] == "dataframe_split":
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
@@ -101,6 +106,8 @@ def _read_lists(data: list[Any], names: Any, schema: Schema) -> Columns:
     if names == list(schema.names):
         columns = [list(values) for values in zip(*data, strict=True)] or [[] for _ in names]
         return read_columns(dict(zip(names, columns, strict=True)), len(data), schema)
+    if not data:
+        check_names([str(name) for name in names], schema)
     return read_records([dict(zip(map(str, names), row, strict=True)) for row in data], schema)
 
 
@@ -119,6 +126,8 @@ def _read_lists_by_name(columns: dict[str, Any], schema: Schema) -> Columns:
     if set(columns) == set(schema.names):
         return read_columns(columns, count, schema)
     names = list(columns)
+    if not count:
+        check_names(names, schema)
     return read_records(
         [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)], schema
     )
@@ -134,6 +143,8 @@ def _read_csv(body: bytes, schema: Schema) -> Columns:
         names, lines = lines[0], lines[1:]
         if len(set(names)) < len(names):
             raise Refused(400, "bad_csv", "the first line must have each name once")
+        if not lines:
+            check_names(names, schema)
     else:
         names = list(schema.names)
     kinds = {field.name: field.type for field in schema}

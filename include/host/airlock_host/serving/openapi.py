@@ -88,7 +88,7 @@ def describe(snapshot: Snapshot, deployment: Deployment, *, records_answers: boo
                     {
                         "name": "Inference-Header-Content-Length",
                         "in": "header",
-                        "schema": {"type": "string"},
+                        "schema": {"type": "string", "pattern": "^[0-9]{1,20}$"},
                         "description": "Where binary tensors follow the JSON: its length in bytes.",
                     }
                 ],
@@ -220,6 +220,7 @@ def _invocation(inputs: Schema, record: dict[str, Any]) -> dict[str, Any]:
         },
         ["data"],
     )
+    nothing = {"type": ["object", "null"], "maxProperties": 0}
     shapes = {
         "dataframe_split": split,
         "dataframe_records": _list_of(record),
@@ -232,7 +233,7 @@ def _invocation(inputs: Schema, record: dict[str, Any]) -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": False,
                 "required": [name],
-                "properties": {name: shape, "params": {"type": "object", "maxProperties": 0}},
+                "properties": {name: shape, "params": nothing},
             }
             for name, shape in shapes.items()
         ]
