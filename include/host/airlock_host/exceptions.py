@@ -80,13 +80,20 @@ class Problem:
         }
 
 
+# A request is refused with so many problems found, whatever else is wrong with it: it can have millions, each
+# of which takes more memory than what it is about.
+ENOUGH_PROBLEMS = 10_000
+
+
 class BadRecords(InputUnusable):
     """Some records break the input schema.
 
-    :param problems: at least one, by record.
+    :param problems: at least one, by record; of a request no more than about :data:`ENOUGH_PROBLEMS`.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        if len(problems) >= ENOUGH_PROBLEMS:
+            more = " (and thousands more)"
         super().__init__(f"{problems[0]}{more}", field=problems[0].field)
         self.problems = list(problems)

@@ -14,13 +14,14 @@ import csv
 import io
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from airlock_host.columns import Columns
 from airlock_host.csv_cells import read_cell
-from airlock_host.exceptions import BadRecords, Problem
+from airlock_host.exceptions import ENOUGH_PROBLEMS, BadRecords, Problem
 from airlock_host.json_rows import check_names, read_columns, read_records, write_column, write_records
 from airlock_host.schema import Schema
 from airlock_host.serving.messages import JSON, Answer, Protocol, Refused, Request, Score, read_json
@@ -96,18 +97,18 @@ def _read_lists(data: list[Any], names: Any, schema: Schema) -> Columns:
     """Rows as lists of values, one for each of ``names``."""
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
         raise Refused(400, "bad_request", "'columns' must be a list of names, each once")
-    wrong = [
+    misshapen = (
         Problem(number, None, _shape_of(row), f"a list of {len(names)} values")
         for number, row in enumerate(data)
         if not isinstance(row, list) or len(row) != len(names)
-    ]
+    )
+    wrong = list(islice(misshapen, ENOUGH_PROBLEMS))
     if wrong:
         raise BadRecords(wrong)
     if names == list(schema.names):
         columns = [list(values) for values in zip(*data, strict=True)] or [[] for _ in names]
         return read_columns(dict(zip(names, columns, strict=True)), len(data), schema)
-    if not data:
-        check_names([str(name) for name in names], schema)
+    check_names([str(name) for name in names], schema)
     return read_records([dict(zip(map(str, names), row, strict=True)) for row in data], schema)
 
 
@@ -126,8 +127,7 @@ def _read_lists_by_name(columns: dict[str, Any], schema: Schema) -> Columns:
     if set(columns) == set(schema.names):
         return read_columns(columns, count, schema)
     names = list(columns)
-    if not count:
-        check_names(names, schema)
+    check_names(names, schema)
     return read_records(
         [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)], schema
     )
@@ -143,8 +143,7 @@ def _read_csv(body: bytes, schema: Schema) -> Columns:
         names, lines = lines[0], lines[1:]
         if len(set(names)) < len(names):
             raise Refused(400, "bad_csv", "the first line must have each name once")
-        if not lines:
-            check_names(names, schema)
+        check_names(names, schema)
     else:
         names = list(schema.names)
     kinds = {field.name: field.type for field in schema}

@@ -15,7 +15,7 @@ import orjson
 
 from airlock_host import __version__
 from airlock_host.columns import Array, Columns, null_mask, problems
-from airlock_host.exceptions import BadRecords, Problem
+from airlock_host.exceptions import ENOUGH_PROBLEMS, BadRecords, Problem
 from airlock_host.json_rows import read_columns, write_column
 from airlock_host.schema import Field, Schema
 from airlock_host.serving.messages import JSON, Answer, Refused, Request, Score, read_json
@@ -224,7 +224,7 @@ class _Inputs:
             )
         else:
             rows = Columns(self._schema, count, lambda field: tensors[field.name].data)
-        broken = problems(rows)
+        broken = problems(rows, ENOUGH_PROBLEMS)
         if broken:
             raise BadRecords(broken)
         return rows
