@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -140,6 +141,22 @@ def test_tensors_of_another_shape(url: str, content: Any, status: int, message: 
     answer = HTTP.post(f"{url}{INFER}", json=content)
     assert answer.status_code == status, answer.text
     assert message in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"), [(float("nan"), "is null"), (float("inf"), "is inf"), (-1.0, "is -1.0")]
+)
+def test_binary_numbers_that_are_none(url: str, value: float, problem: str) -> None:
+    content = tensors(parameters={"binary_data_size": 8})
+    del content["inputs"][0]["data"]
+    head = json.dumps(content).encode()
+    headers = {
+        "content-type": "application/octet-stream",
+        "inference-header-content-length": str(len(head)),
+    }
+    answer = HTTP.post(f"{url}{INFER}", content=head + struct.pack("<d", value), headers=headers)
+    assert (answer.status_code, answer.json()["reason"]) == (422, "bad_record")
+    assert answer.json()["error"].startswith(f"record 0: field 'income' {problem}")
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "9" * 5000, ""])

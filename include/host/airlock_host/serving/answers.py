@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,7 @@ MOST_ROWS = 1000
 _ROWS_OF_A_PAGE = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedAnswer:
+class RecordedAnswer(NamedTuple):
     """What one request to score was answered.
 
     :param request_id: its ``X-Request-Id``.

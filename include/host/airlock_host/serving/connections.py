@@ -73,7 +73,9 @@ class Connections:
             return
         idle = [other for other in self._open if other.is_idle and other is not connection]
         if idle:
-            min(idle, key=lambda other: other.since).transport.abort()
+            longest = min(idle, key=lambda other: other.since)
+            self.went(longest)  # it is told so only later, when others may have come
+            longest.transport.abort()
         else:
             connection.refuse(
                 Refused(
