@@ -32,7 +32,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHost]:
     folder = tmp_path_factory.mktemp("bad-input")
     options = [
         *("--max-body", str(MAX_BODY)),
-        *("--read-seconds", "0.5"),
+        *("--read-seconds", "1"),
         *("--max-connections", str(MAX_CONNECTIONS)),
     ]
     host = LiveHost(build_snapshot(folder / "snapshot"), folder / "host", options, os.environ)
@@ -296,7 +296,7 @@ def test_a_head_that_comes_too_slowly(url: str, begun: bytes, trickles: bool) ->
             connection.sendall(b"x")
         answer = read_answer(connection)
         assert (answer.status, answer.content["reason"]) == (408, "too_slow")
-        assert "the head of the request did not come within 0.5 seconds" in answer.content["error"]
+        assert "the head of the request did not come within 1 seconds" in answer.content["error"]
         assert is_closed(connection)
 
 
@@ -313,7 +313,7 @@ def test_a_body_that_comes_too_slowly(url: str, chunked: bool, trickles: bool) -
         answer = read_answer(connection)
         assert (answer.status, answer.content["reason"]) == (408, "too_slow")
         assert answer.headers["connection"] == "close"
-        assert "the body of the request did not come within 0.5 seconds" in answer.content["error"]
+        assert "the body of the request did not come within 1 seconds" in answer.content["error"]
         assert is_closed(connection)
 
 
@@ -368,12 +368,15 @@ def test_among_many_idle_connections_there_is_room_for_one_at_work(url: str) -> 
 
 
 def test_where_all_connections_are_at_work_another_one_is_refused(url: str) -> None:
-    with ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
-            stack.enter_context(connection_to(url)).sendall(request(b"{", length=100))
-        time.sleep(0.1)  # until the server has seen them
-        answer = exchange(url, request(changed()))
-        assert (answer.status, answer.content["reason"]) == (503, "too_many_connections")
+    def refused() -> bool:
+        with ExitStack() as stack:
+            for _ in range(MAX_CONNECTIONS):
+                stack.enter_context(connection_to(url)).sendall(request(b"{", length=100))
+            time.sleep(0.1)  # in which the server sees them, unless the machine is busy
+            answer = exchange(url, request(changed()))
+        return answer.status == 503 and answer.content["reason"] == "too_many_connections"
+
+    wait_for(refused, "a refusal")
     wait_for(lambda: HTTP.get(f"{url}/ping").status_code == 200, "room")
 
 

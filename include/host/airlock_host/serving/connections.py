@@ -11,6 +11,7 @@ How large a body may be is :class:`~airlock_host.serving.app.Application`'s affa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +20,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from airlock_host.serving.messages import Refused, refuse
+
+log = logging.getLogger(__name__)
 
 # Of the request line and all headers together.
 MAX_HEAD_BYTES = 64 * 2**10
@@ -67,16 +70,17 @@ class Connections:
         return Connection(self, **from_uvicorn)
 
     def came(self, connection: Connection) -> None:
-        """Take in a connection; where there are too many, the one that has been idle longest makes room."""
+        """Take in a connection; where there are too many, some of those idle longest make room."""
         self._open.add(connection)
         if len(self._open) <= self.limits.connections:
             return
         idle = [other for other in self._open if other.is_idle and other is not connection]
-        if idle:
-            longest = min(idle, key=lambda other: other.since)
+        # Looking at all of them for each newcomer would itself be too much under a flood.
+        some = max(1, self.limits.connections // 32)
+        for longest in sorted(idle, key=lambda other: other.since)[:some]:
             self.went(longest)  # it is told so only later, when others may have come
             longest.transport.abort()
-        else:
+        if not idle:
             connection.refuse(
                 Refused(
                     503,
@@ -96,7 +100,10 @@ class Connections:
         while True:
             await asyncio.sleep(pause)
             for connection in list(self._open):
-                connection.end_if_overdue(now())
+                try:
+                    connection.end_if_overdue(now())
+                except Exception:
+                    log.exception("a connection could not be ended")
 
 
 class Connection(HttpToolsProtocol):
@@ -119,8 +126,9 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is lost when it ends: no request has begun and none is being answered."""
-        return not self._at_work and (self._whole or self._received == 0)
+        """Whether nothing is lost when it ends: no request has begun, and all answers have gone out."""
+        waits = not self._at_work and (self._whole or self._received == 0)
+        return waits and not self.transport.get_write_buffer_size()
 
     @property
     def _at_work(self) -> bool:
