@@ -32,6 +32,7 @@ def declare_services(project: Project) -> None:
     project.service("cleaned", mode="batch")
     project.service("answered-in-browser", mode="online")
     project.service("behind-the-gateway", "open", mode="online")
+    project.service("rolled-back", "open", mode="online")
 
     for point in KILL_POINTS:
         project.service(f"killed-in-{point.replace('_', '-')}", "open", mode="batch")
