@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airlock import checks
+    from airlock import checks, rollouts
     from airlock.orchestration.builder import build_dag
     from airlock.spec import Lifecycle, Policy, Service, Stage
 
-__all__ = ["Lifecycle", "Policy", "Service", "Stage", "build_dag", "checks"]
+__all__ = ["Lifecycle", "Policy", "Service", "Stage", "build_dag", "checks", "rollouts"]
 
 _HOMES = {
     "Lifecycle": "airlock.spec",
@@ -25,8 +25,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "checks":  # a room of its own, in which those who write life cycles find Smoke, Latency, …
-        return import_module("airlock.checks")
+    if name in ("checks", "rollouts"):  # rooms in which those who write life cycles find Smoke, Canary, …
+        return import_module(f"airlock.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'airlock' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

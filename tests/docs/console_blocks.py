@@ -24,6 +24,7 @@ PAGES = (
     "docs/add-a-runtime.md",
     "docs/serve-online.md",
     "docs/schedule-batch-scoring.md",
+    "docs/roll-back.md",
 )
 """In the order in which a newcomer reads them."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.project import Project
+from tests.e2e.project import LAB, LIVE, Project
 
 SCORED_INPUT = "data/{service}/in/{{{{ data_interval_start | ds }}}}/*.parquet"
 SCORED_OUTPUT = "data/{service}/out/{{{{ data_interval_start | ds }}}}"
@@ -32,6 +32,7 @@ def declare_services(project: Project) -> None:
     project.service("cleaned", mode="batch")
     project.service("answered-in-browser", mode="online")
     project.service("behind-the-gateway", "open", mode="online")
+    project.service("rolled-back", "open", mode="online")
 
     for point in KILL_POINTS:
         project.service(f"killed-in-{point.replace('_', '-')}", "open", mode="batch")
@@ -45,6 +46,14 @@ def declare_services(project: Project) -> None:
     project.service("narrow", "narrow", mode="batch")
 
     project.service("edited", "edited", mode="batch")
+
+    watched = {"guard": [{"error_rate": {"max_increase": 0.2}}], "least_requests": 30, "drain": "5s"}
+    canary = {"strategy": "canary", "steps": [20, 60, 100], "bake": "8s", **watched}
+    project.lifecycle("canary", stages=[{"name": "FIRST", "rollout": canary}])
+    project.service("canary", "canary")
+    hesitant = {**canary, "steps": [20, 100], "bake": "3s", "least_requests": 1_000_000, "extend": 0}
+    project.lifecycle("hesitant", stages=[{"name": LAB}, {"name": LIVE, "rollout": hesitant}])
+    project.service("hesitant", "hesitant")
 
     for name in ("scored", "scored-killed"):
         project.service(

@@ -7,10 +7,11 @@ import airlock
 
 
 def test_the_public_names_are_there() -> None:
-    from airlock import Lifecycle, Policy, Service, Stage, checks
+    from airlock import Lifecycle, Policy, Service, Stage, checks, rollouts
 
     assert Lifecycle("fast", stages=[Stage("DEV", [checks.Smoke()])]).lifecycle == "fast"
-    assert {"Lifecycle", "Policy", "Service", "Stage", "build_dag", "checks"} <= set(dir(airlock))
+    assert Stage("PROD", rollout=rollouts.Canary([5, 100])).moves_traffic_by.kind == "canary"
+    assert {"Lifecycle", "Policy", "Service", "Stage", "build_dag", "checks", "rollouts"} <= set(dir(airlock))
     assert (Service.__module__, Policy.__module__) == ("airlock.spec.service", "airlock.spec.policy")
 
 

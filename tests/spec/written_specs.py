@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airlock.spec import METRICS
+from airlock.spec.kinded import written_kind
 
 Written = dict[str, Any]
 
@@ -109,10 +110,56 @@ def _check(draw: st.DrawFn, number: int) -> Any:
     }
 
 
+_latency_limits = {
+    f"p{percent}_{of}": st.floats(0.1, 1e4) for percent in (50, 95, 99) for of in ("ratio", "ms")
+}
+_guards: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(["error_rate", "latency", "score_distribution", {"error_rate": None}]),
+    mapping({}, max_increase=st.floats(0.001, 1), max=st.floats(0, 1), confidence=st.floats(0.5, 0.99)).map(
+        lambda options: {"error_rate": options}
+    ),
+    mapping({}, tolerance_ms=st.floats(0, 9), **_latency_limits).map(lambda options: {"latency": options}),
+    mapping({}, max_psi=st.floats(0.01, 9)).map(lambda options: {"score_distribution": options}),
+    mapping(
+        {"metric": st.just("process_resident_memory_bytes"), "max_ratio": st.floats(0.1, 9)},
+        labels=st.dictionaries(names, texts, max_size=2),
+        max=st.floats(-9, 9),
+        max_increase=st.floats(0, 9),
+    ).map(lambda options: {"metric": options}),
+)
+_durations = st.sampled_from(["10m", "36h", "1d12h"])
+_guarded: dict[str, st.SearchStrategy[Any]] = {
+    "drain": _durations,
+    "guard": st.lists(_guards, min_size=1, max_size=3, unique_by=lambda guard: str(written_kind(guard))),
+    "least_requests": st.integers(1, 10**6),
+    "extend": st.integers(0, 9),
+}
+_rollouts: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from([None, "direct", "blue_green", "canary", "shadow", {"strategy": "direct"}]),
+    mapping({"strategy": st.just("blue_green")}, drain=_durations),
+    mapping(
+        {"strategy": st.just("canary")},
+        steps=st.lists(st.integers(1, 99), max_size=4, unique=True).map(lambda steps: [*sorted(steps), 100]),
+        bake=_durations,
+        sticky=st.one_of(st.none(), st.just({"header": "X-Customer"})),
+        **_guarded,
+    ),
+    mapping(
+        {"strategy": st.just("shadow")},
+        percent=st.integers(1, 100),
+        duration=_durations,
+        ask=st.booleans(),
+        **_guarded,
+    ),
+)
+
+
 @st.composite
 def _stage(draw: st.DrawFn, name: str) -> Written:
     checks = [draw(_check(number)) for number in range(draw(st.integers(0, 3)))]
     more = draw(mapping({}, mode=modes, retire=st.sampled_from(["when_replaced", "when_promoted"])))
+    if more.get("mode") != "batch":
+        more |= draw(mapping({}, rollout=_rollouts))
     even_if_empty: bool = draw(st.booleans())
     return {"name": name, **more} | ({"checks": checks} if checks or even_if_empty else {})
 

@@ -15,6 +15,7 @@ stages:
     checks: [smoke]
   - name: LIVE
     checks: [smoke]
+    rollout: canary
 """,
     "services/cc-fraud.yaml": """
 service: cc-fraud

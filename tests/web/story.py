@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from airlock.gates import gather
 from airlock.registry import Registry
 from airlock.registry.records import GateRecord, PassageRecord
 from airlock.spec import Include, Lifecycle, load_include
+from tests.registry.building import deploy
 from tests.web.manifests import SmallSnapshot, small_snapshot
 
 API = "/airlock/api/v1"
@@ -84,6 +85,65 @@ class Story:
         park(gate, parked_for)
         return gate
 
+    def at_the_rollout(self, parked_for: timedelta = timedelta(minutes=1)) -> GateRecord:
+        """A rollout in LIVE, of a passage that ada requested, whose guards leave it to a person to go on."""
+        self.apply(load_include(project_folder() / "include"))
+        old = self.begin(self.promote(self.snapshot(code="old = 1")["name"]))
+        current = deploy(self.registry, old, "LIVE")
+        self.registry.passages.finish(old.id, "completed", "")
+        run = self.promote(self.snapshot(code="new = 1")["name"])
+        passage = self.begin(run)
+        stage = the_lifecycle().stage("LIVE")
+        rollout = self.registry.rollouts.begin(
+            passage_id=passage.id,
+            service=passage.service,
+            stage="LIVE",
+            strategy=stage.moves_traffic_by.model_dump(mode="json"),
+            deployment_id=deploy(self.registry, passage, "LIVE").id,
+            current_deployment_id=current.id,
+        )
+        rollout = self.registry.rollouts.ask(rollout, ROLLOUT_EVIDENCE)
+        gate = self.registry.gates_open.open(
+            passage_id=passage.id,
+            stage="LIVE.rollout",
+            dag_id=passage.service,
+            run_id=passage.run_id,
+            task_id="LIVE.rollout",
+            evidence_digest=str(rollout.asked),
+            policy_digest=self.registry.catalog.policy("LIVE").digest,
+            expires_at=None,
+        )
+        park(gate, parked_for, options=("Go on", "Roll back"))
+        return gate
+
+
+ROLLOUT_EVIDENCE: dict[str, Any] = {
+    "step": "5 %",
+    "planned": True,
+    "reason": "the guards cannot tell",
+    "interval": ["2026-03-31T12:00:00+00:00", "2026-03-31T12:10:00+00:00"],
+    "new": {"deployment": "n", "snapshot": "new@1", "requests": 12, "errors": 1, "restarted": False},
+    "current": {"deployment": "c", "snapshot": "old@1", "requests": 228, "errors": 2, "restarted": True},
+    "guards": [
+        {
+            "guard": "error_rate",
+            "kind": "error_rate",
+            "status": "inconclusive",
+            "findings": [
+                {
+                    "measure": "error rate",
+                    "status": "inconclusive",
+                    "new": 0.0833,
+                    "current": 0.0088,
+                    "unit": "share",
+                    "limit": "at most 1 points above the current version",
+                    "sentence": "12 requests are <few>.",
+                }
+            ],
+        }
+    ],
+}
+
 
 def upload(client: TestClient, sha256: str, content: bytes) -> None:
     """Send one file."""
@@ -93,7 +153,7 @@ def upload(client: TestClient, sha256: str, content: bytes) -> None:
     assert answer.status_code == 204, answer.text
 
 
-def park(gate: GateRecord, parked_for: timedelta) -> None:
+def park(gate: GateRecord, parked_for: timedelta, options: Sequence[str] = ("Approve", "Reject")) -> None:
     """What the gate's operator does in Airflow: ask for input, and leave the worker."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
@@ -109,7 +169,7 @@ def park(gate: GateRecord, parked_for: timedelta) -> None:
         session.add(
             HITLDetail(
                 ti_id=instance.id,
-                options=["Approve", "Reject"],
+                options=list(options),
                 subject="May it go on?",
                 body="",
                 multiple=False,

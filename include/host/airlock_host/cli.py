@@ -70,6 +70,26 @@ def _parser() -> argparse.ArgumentParser:
         help="how long begun requests may go on after SIGTERM (default: %(default)s)",
     )
 
+    serve.add_argument(
+        "--read-seconds",
+        type=_seconds,
+        default=30.0,
+        help="how long a request's head may take to come, then its body (default: %(default)g)",
+    )
+    serve.add_argument(
+        "--max-connections",
+        type=int,
+        default=4096,
+        help="connections open at once (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--record-answers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep the last N answers to requests with an X-Request-Id, for /airlock/answers",
+    )
+
     for name, run, what in (("batch", _batch, "score files"), ("check", _check, "measure a model")):
         job = commands.add_parser(name, help=what)
         job.set_defaults(run=run)
@@ -103,6 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Requests are small: a team of threads for each would cost more than it saves.
     limit_threads(1)
+    from airlock_host.serving.connections import Limits
     from airlock_host.serving.server import ServeOptions, serve
 
     serve(
@@ -111,9 +132,14 @@ def _serve(options: argparse.Namespace) -> int:
             host=options.host,
             port=options.port,
             port_file=options.port_file,
-            max_body=options.max_body,
+            limits=Limits(
+                body=options.max_body,
+                read_seconds=options.read_seconds,
+                connections=options.max_connections,
+            ),
             threads=options.threads,
             drain_seconds=options.drain_seconds,
+            record_answers=options.record_answers,
         )
     )
     return 0

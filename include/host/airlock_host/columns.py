@@ -16,6 +16,7 @@ A NaN in a number column *is* null, so that a file and a request that mean the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -89,16 +90,19 @@ def _array(values: Any, field: Field) -> Array:
     return np.asarray(values, dtype=field.dtype)
 
 
-def problems(columns: Columns) -> list[Problem]:
-    """Every value that breaks its field's rules, by record."""
+def problems(columns: Columns, most: int | None = None) -> list[Problem]:
+    """Every value that breaks its field's rules, by record.
+
+    :param most: so many are enough.
+    """
     if columns.count == 0:
         return []
-    found = [
+    found = (
         Problem(int(row), field.name, _what_is_wrong(array[row]), field.expected)
         for field, array in _doubtful(columns)
         for row in np.flatnonzero(_broken(field, array))
-    ]
-    return sorted(found, key=lambda problem: problem.record)
+    )
+    return sorted(islice(found, most), key=lambda problem: problem.record)
 
 
 def merged(unusable: list[Problem], broken: list[Problem]) -> list[Problem]:

@@ -46,6 +46,10 @@ class InputUnusable(HostError):
         self.field = field
 
 
+# The name of a field that the model does not have may be of any length.
+_MOST_CHARACTERS = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with one record.
@@ -70,19 +74,26 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         return {
             "record": self.record,
-            "field": self.field,
+            "field": None if self.field is None else self.field[:_MOST_CHARACTERS],
             "problem": self.problem,
             "expected": self.expected,
         }
 
 
+# A request is refused with so many problems found, whatever else is wrong with it: it can have millions, each
+# of which takes more memory than what it is about.
+ENOUGH_PROBLEMS = 10_000
+
+
 class BadRecords(InputUnusable):
     """Some records break the input schema.
 
-    :param problems: at least one, by record.
+    :param problems: at least one, by record; of a request no more than about :data:`ENOUGH_PROBLEMS`.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        if len(problems) >= ENOUGH_PROBLEMS:
+            more = " (and thousands more)"
         super().__init__(f"{problems[0]}{more}", field=problems[0].field)
         self.problems = list(problems)

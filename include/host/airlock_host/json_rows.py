@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from airlock_host.columns import Columns, merged, problems
-from airlock_host.exceptions import BadRecords, Problem
+from airlock_host.exceptions import ENOUGH_PROBLEMS, BadRecords, Problem
 from airlock_host.schema import Field, FieldType, Schema
 from airlock_host.times import read_time
 
@@ -54,7 +54,7 @@ def read_columns(columns: Mapping[str, list[Any]], count: int, schema: Schema) -
         rows = Columns(schema, count, column, numbers)
     except (ValueError, TypeError, OverflowError):
         rows = Columns(schema, count, lambda field: _readable(columns[field.name], field, unreadable))
-    found = merged(unreadable, problems(rows))
+    found = merged(unreadable, problems(rows, ENOUGH_PROBLEMS))
     if found:
         raise BadRecords(found)
     return rows
@@ -90,21 +90,38 @@ def _completed(records: Sequence[Any], schema: Schema) -> list[dict[str, Any]]:
     for number, record in enumerate(records):
         if not isinstance(record, dict):
             found.append(Problem(number, None, f"is {_named(record)}", "an object with the model's fields"))
-            continue
-        found.extend(
-            Problem(number, name, "is not a field of this model", "one of " + ", ".join(schema.names))
-            for name in record
-            if name not in known
-        )
-        found.extend(
-            Problem(number, field.name, "is missing", field.expected)
-            for field in schema
-            if field.name not in record and not field.nullable
-        )
-        complete.append(optional | record)
+        else:
+            found.extend(_wrong_names(number, record, schema, known))
+            complete.append(optional | record)
+        if len(found) >= ENOUGH_PROBLEMS:
+            break
     if found:
         raise BadRecords(found)
     return complete
+
+
+def check_names(names: Collection[str], schema: Schema) -> None:
+    """Hold the names of columns against the schema's fields; there may be no record with them.
+
+    :raises BadRecords: one is unknown, or one that may not be null is missing; told of the first record.
+    """
+    found = _wrong_names(0, names, schema, set(schema.names))
+    if found:
+        raise BadRecords(found)
+
+
+def _wrong_names(record: int, names: Collection[str], schema: Schema, known: Set[str]) -> list[Problem]:
+    found = [
+        Problem(record, name, "is not a field of this model", "one of " + ", ".join(schema.names))
+        for name in names
+        if name not in known
+    ]
+    found += [
+        Problem(record, field.name, "is missing", field.expected)
+        for field in schema
+        if field.name not in names and not field.nullable
+    ]
+    return found
 
 
 def _readable(values: list[Any], field: Field, unreadable: list[Problem]) -> list[Any]:
@@ -115,6 +132,8 @@ def _readable(values: list[Any], field: Field, unreadable: list[Problem]) -> lis
             read.append(_read_value(value, field))
         except (ValueError, OverflowError):
             unreadable.append(Problem(number, field.name, f"is {_named(value)}", field.expected))
+            if len(unreadable) >= ENOUGH_PROBLEMS:
+                raise BadRecords(unreadable) from None
             read.append(_PLACEHOLDERS[field.type])
     return read
 

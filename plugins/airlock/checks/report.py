@@ -184,7 +184,7 @@ def _safe_url(url: str) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "style"]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

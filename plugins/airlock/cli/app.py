@@ -16,6 +16,7 @@ from airlock.cli import (
     lifecycles,
     login,
     promotions,
+    rollbacks,
     runtimes,
     schemas,
     snapshots,
@@ -48,6 +49,7 @@ app.command()(login.login)
 app.add_typer(snapshots.app, name="snapshot")
 app.command()(promotions.promote)
 app.command()(promotions.where)
+app.command()(rollbacks.rollback)
 app.command()(decisions.gates)
 app.command()(decisions.approve)
 app.command()(decisions.reject)

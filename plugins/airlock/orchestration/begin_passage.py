@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airlock.exceptions import Conflict, NotFound
 from airlock.orchestration.configuration import load_settings, open_registry
 from airlock.orchestration.failures import failing_in_words, wait_for
-from airlock.orchestration.passage_task import PassageOperator, PassageTask, record_failure
+from airlock.orchestration.passage_task import PassageOperator, PassageTask, end_trials, record_failure
 from airlock.orchestration.watching import Begun
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ class BeginPassage(PassageOperator):
                 continue
             state = _state_of_run(context, service, passage.run_id)
             if state not in ("queued", "running"):
-                registry.passages.finish(passage.id, "failed", f"Its DAG run {passage.run_id} is {state}.")
+                reason = f"Its DAG run {passage.run_id} is {state}."
+                end_trials(registry, passage, reason)
+                registry.passages.finish(passage.id, "failed", reason)
 
 
 def _state_of_run(context: Context, dag_id: str, run_id: str) -> str:

@@ -9,11 +9,14 @@ from airflow.sdk import DAG, Asset, Param, TaskGroup
 
 from airlock.exceptions import SpecError
 from airlock.orchestration.activate import Activate
+from airlock.orchestration.asking import COMMENT
 from airlock.orchestration.begin_passage import BeginPassage
 from airlock.orchestration.deployments import Clear, Deploy, PickRuntime
 from airlock.orchestration.failures import RETRYING
-from airlock.orchestration.gate import COMMENT, ApprovalSensor
+from airlock.orchestration.gate import ApprovalSensor
 from airlock.orchestration.passage_task import Pathway, passage_failed
+from airlock.orchestration.retire import Retire
+from airlock.orchestration.rollout import MoveTraffic
 from airlock.orchestration.run_check import RunCheck
 from airlock.spec import Lifecycle, Service, Stage, load_lifecycle, load_service, misfits
 
@@ -56,7 +59,7 @@ def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_
 
 
 def _stage(pathway: Pathway, stage: Stage, previous: Any) -> Any:
-    """``pick_runtime >> deploy >> checks >> clear (batch) >> gate``; returns the last task."""
+    """``pick_runtime >> deploy >> checks >> clear (batch) or rollout >> gate``; returns the last task."""
     common: dict[str, Any] = {"pathway": pathway, "stage": stage}
     with TaskGroup(stage.name, tooltip=_stage_tooltip(pathway, stage)):
         pick_runtime = PickRuntime(task_id="pick_runtime", **common)
@@ -68,6 +71,10 @@ def _stage(pathway: Pathway, stage: Stage, previous: Any) -> Any:
         if stage.checks:
             deploy >> checked
         end = _end_of_stage(pathway, stage)
+        if _moves_by_steps(pathway, stage):
+            rollout = MoveTraffic(task_id="rollout", params={"comment": COMMENT}, **common)
+            checked >> rollout >> [end, Retire(task_id="retire", **common)]
+            return end
         if pathway.service.stage_mode(stage) == "batch":
             clear = Clear(task_id="clear", **common).as_teardown(
                 setups=[pick_runtime, deploy], on_failure_fail_dagrun=True
@@ -75,6 +82,12 @@ def _stage(pathway: Pathway, stage: Stage, previous: Any) -> Any:
             checked >> clear >> end
         checked >> end
     return end
+
+
+def _moves_by_steps(pathway: Pathway, stage: Stage) -> bool:
+    """Whether a stage has a rollout that takes more than one moment."""
+    online = pathway.service.stage_mode(stage) == "online"
+    return online and stage.moves_traffic_by.kind != "direct"
 
 
 def _end_of_stage(pathway: Pathway, stage: Stage) -> Activate | ApprovalSensor:
@@ -114,12 +127,13 @@ def _documentation(pathway: Pathway) -> str:
     """Shown on the DAG's page. The digest makes every edit a new DAG version, also one that moves no task."""
     service, lifecycle = pathway.service, pathway.lifecycle
     rows = "\n".join(
-        f"| {stage.name} | {service.stage_mode(stage)} | {_checks(stage)} |" for stage in lifecycle.stages
+        f"| {stage.name} | {service.stage_mode(stage)} | {_checks(stage)} | {stage.moves_traffic_by.kind} |"
+        for stage in lifecycle.stages
     )
     return (
         f"### {service.service}\n\n{service.description}\n\n"
         f"Life cycle `{lifecycle.lifecycle}`: {lifecycle.description}\n\n"
-        f"| stage | mode | checks |\n| --- | --- | --- |\n{rows}\n\n"
+        f"| stage | mode | checks | rollout |\n| --- | --- | --- | --- |\n{rows}\n\n"
         f"Owner {service.owner}, risk {service.risk}. Digest `{pathway.digest}`.\n"
     )
 

@@ -1,22 +1,12 @@
-"""The end of a stage: what the checks found, what the next stage's policy asks, and who has answered.
-
-Airflow's approval is the face; the registry is the judge. The task parks in ``awaiting_input``, and
-each time it wakes (an answer, the periodic look, a retry after Airflow lost an answer) it reads the
-registry afresh, so that nobody is asked twice and no decision is lost.
-"""
+"""The end of a stage: what the checks found, what the next stage's policy asks, and who has answered."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param
-from airflow.sdk.exceptions import TaskAwaitingInput
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
-
-from airlock.orchestration.deployments import StageOperator
-from airlock.orchestration.judge import APPROVE, REJECT, VERDICTS, Standing, give_decision, standing
+from airlock.orchestration.asking import PATIENT, AskingOperator
+from airlock.orchestration.judge import APPROVE, REJECT, Standing, standing
 from airlock.orchestration.outcomes import (
     become_current,
     end_passage,
@@ -27,15 +17,8 @@ from airlock.orchestration.passage_task import PassageTask, Pathway
 from airlock.orchestration.run_check import report_url
 from airlock.spec import Policy, Stage
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
-    from airlock.registry.records import Verdict
-
-COMMENT = Param("", type=["null", "string"], title="Comment", description="Why.")
-
-
-class ApprovalSensor(StageOperator, HITLOperator):
+class ApprovalSensor(AskingOperator):
     """Waits until the snapshot may enter the following stage, or must not.
 
     One task collects all approvals that the policy of the following stage asks. Rejected and expired are
@@ -51,11 +34,13 @@ class ApprovalSensor(StageOperator, HITLOperator):
             f"go from {stage.name} to {following.name}?",
             body="",
             options=[APPROVE, REJECT],
-            # Airflow may fail a try whose answer comes while it books the parking (docs/decisions);
-            # each such try is repeated, and finds the decision in the registry.
-            **{"retries": 10, "retry_delay": timedelta(seconds=1), **kwargs},
+            **{**PATIENT, **kwargs},
         )
         self.following = following
+
+    @property
+    def question(self) -> str:
+        return self.following.name
 
     def run(self, task: PassageTask) -> dict[str, Any]:
         reject_if_checks_failed(task, self.stage)
@@ -90,46 +75,10 @@ class ApprovalSensor(StageOperator, HITLOperator):
             end_passage(
                 task, "expired", f"The approvals were not complete by {gate.expires_at:%Y-%m-%d %H:%M} UTC."
             )
-        upsert_hitl_detail(
-            ti_id=instance.id,
-            options=self.options,
-            subject=self.subject,
-            body=request_text(task, self.stage, facts.policy),
-            multiple=False,
-            params=self.serialized_params,
-        )
+        self.show_request(task.context, request_text(task, self.stage, facts.policy))
         if len(task.registry.decisions.list(task.passage.id, self.following.name)) != len(facts.decisions):
             return self.run(task)
-        raise TaskAwaitingInput(method_name="execute_complete", timeout=task.settings.gate_interval)
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """An answer, or the periodic look: record what was answered, and look at everything again."""
-        chosen, user = event.get("chosen_options"), event.get("responded_by_user")
-        if chosen and user:
-            self._record(
-                context, VERDICTS[chosen[0]], user["name"] or user["id"], event.get("params_input") or {}
-            )
-        return self.execute(context)
-
-    def _record(self, context: Context, verdict: Verdict, user: str, answers: dict[str, Any]) -> None:
-        """Usually this finds the decision that the API server wrote as it accepted the answer."""
-        from airlock.orchestration.configuration import open_registry
-
-        registry = open_registry()
-        passage = registry.passages.by_run(self.dag_id, context["dag_run"].run_id)
-        if passage is None or passage.state == "finished":
-            return
-        decision = give_decision(
-            registry,
-            passage_id=passage.id,
-            stage=self.following.name,
-            user=user,
-            verdict=verdict,
-            comment=str(answers.get("comment") or ""),
-            channel="airflow",
-        )
-        if decision.state != "accepted":
-            self.log.warning("The answer of %s does not count: %s", user, decision.reason)
+        self.park(task.settings.gate_interval)
 
 
 def request_text(task: PassageTask, stage: Stage, policy: Policy) -> str:

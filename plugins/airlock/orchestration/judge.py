@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.exceptions import EntryRefused
-from airlock.gates import EntryFacts, Unmet, gather, judge_vote, may_enter
+from airlock.gates import (
+    EntryFacts,
+    Unmet,
+    gather,
+    gather_question,
+    judge_vote,
+    may_enter,
+    stage_in_question,
+)
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
@@ -19,6 +27,10 @@ if TYPE_CHECKING:
 # The options of a gate on Airflow's Required Actions page.
 APPROVE, REJECT = "Approve", "Reject"
 VERDICTS: dict[str, Verdict] = {APPROVE: "approve", REJECT: "reject"}
+
+# The options of a rollout there.
+GO_ON, ROLL_BACK = "Go on", "Roll back"
+VERDICTS |= {GO_ON: "approve", ROLL_BACK: "reject"}
 
 # Conditions that an answer of people can change.
 HELPED_BY_PEOPLE = frozenset({"approval_missing", "check_inconclusive"})
@@ -98,16 +110,23 @@ def give_decision(
     It is bound to the snapshot, to the evidence that the gate showed and to the policy it asked under; an
     answer that comes twice (Airflow's page, then the task that resumes) finds the row that is there.
 
+    :param stage: the stage to be entered, or the name of a question about a stage's rollout.
     :raises NotFound: no such passage, or its life cycle has no such stage.
     """
     passage = registry.passages.get(passage_id)
-    facts = gather(registry, passage, stage, snapshot_problems=None)
     asked = next(
         (gate for gate in registry.gates_open.open_for(passage_id=passage_id) if gate.stage == stage), None
     )
-    evidence = asked.evidence_digest if asked else facts.evidence_digest
-    policy = asked.policy_digest if asked else facts.policy_digest
-    reason = judge_vote(facts, user=user, verdict=verdict, evidence_digest=evidence, policy_digest=policy)
+    if (of_rollout := stage_in_question(stage)) is not None:
+        question = gather_question(registry, passage, of_rollout)
+        evidence = asked.evidence_digest if asked else str(question.evidence_digest)
+        policy = asked.policy_digest if asked else question.policy_digest
+        reason = question.refusal(user=user, verdict=verdict, evidence_digest=evidence, policy_digest=policy)
+    else:
+        facts = gather(registry, passage, stage, snapshot_problems=None)
+        evidence = asked.evidence_digest if asked else facts.evidence_digest
+        policy = asked.policy_digest if asked else facts.policy_digest
+        reason = judge_vote(facts, user=user, verdict=verdict, evidence_digest=evidence, policy_digest=policy)
     return registry.decisions.record(
         passage_id=passage_id,
         stage=stage,

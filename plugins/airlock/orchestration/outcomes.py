@@ -57,8 +57,12 @@ def end_passage(task: PassageTask, outcome: Outcome, reason: str) -> NoReturn:
 
 
 def become_current(task: PassageTask, placement: Placement) -> None:
-    """The stage's version is now this snapshot: it gets the requests, and what it replaces ends."""
+    """The stage's version is now this snapshot: it gets the requests, and what it replaces ends.
+
+    What a rollout replaced stays for its drain: the task ``retire`` ends it.
+    """
     registry, passage = task.registry, task.passage
+    _end_if_left(task, placement)
     deployments = placement.all()
     registry.history.make_current(
         passage_id=passage.id,
@@ -70,9 +74,28 @@ def become_current(task: PassageTask, placement: Placement) -> None:
     )
     if placement.mode == "online":
         direct_all(registry, deployments[-1], f"{passage.snapshot_name} is the version in {placement.stage}")
+    draining = {
+        rollout.current_deployment_id
+        for rollout in registry.rollouts.list(passage.id, placement.stage)
+        if rollout.outcome == "completed"
+    }
     for old in registry.deployments.live(passage.service, stage=placement.stage, mode=placement.mode):
-        if old.purpose == "passage" and old.passage_id != passage.id:
+        if old.purpose == "passage" and old.passage_id != passage.id and old.id not in draining:
             undeploy(task.settings, registry, old, f"replaced by {passage.snapshot_name}")
+
+
+def _end_if_left(task: PassageTask, placement: Placement) -> None:
+    """End the passage of a version that people have gone back from: it comes not into use again by itself.
+
+    :raises AirflowSkipException: they have.
+    """
+    passage = task.passage
+    left = task.registry.rollbacks.left_since(
+        passage.service, placement.stage, placement.mode, passage.snapshot_digest, passage.started_at
+    )
+    if left is not None:
+        reason = f"{left.requested_by} went back to {left.to_name} in {placement.stage}: {left.reason}"
+        end_passage(task, "rolled_back", reason)
 
 
 def retire_promoted(task: PassageTask, stages: Sequence[Stage]) -> None:

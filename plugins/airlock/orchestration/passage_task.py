@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airlock.exceptions import Conflict
+from airlock.exceptions import AirlockError, Conflict
 from airlock.orchestration.configuration import Settings, load_settings, open_registry
 from airlock.orchestration.failures import failing_in_words
+from airlock.orchestration.traffic import return_traffic
 from airlock.orchestration.watching import Begun
 from airlock.spec import Lifecycle, Service, Stage, digest
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from airlock.registry import Registry
     from airlock.registry.records import PassageRecord, SnapshotRecord
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,23 @@ class PassageOperator(BaseOperator):
 
 
 def record_failure(context: Context, reason: str) -> None:
-    """Put the reason of a final failure on the passage's record."""
+    """Put the reason of a final failure on the passage's record; a version on trial gets no more requests."""
     registry = open_registry()
     run = context["dag_run"]
     passage = registry.passages.by_run(run.dag_id, run.run_id)
     if passage is not None and passage.state != "finished":
+        end_trials(registry, passage, reason)
         registry.passages.finish(passage.id, "failed", reason)
+
+
+def end_trials(registry: Registry, passage: PassageRecord, reason: str) -> None:
+    """Send the requests of rollouts that are under way back; they go on where they were if it is resumed."""
+    for rollout in registry.rollouts.list(passage.id):
+        if rollout.outcome is None:
+            try:
+                return_traffic(registry, rollout, f"the passage failed: {reason}")
+            except AirlockError as error:  # the failure must be recorded all the same
+                log.warning("The traffic of %s stays as it is: %s", rollout.id, error)
 
 
 def passage_failed(context: Context) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -91,6 +92,37 @@ def _job_settled(runtime: str, handle: dict[str, Any]) -> Ask:
     return lambda: adapter.job_status(handle).state != "running"
 
 
+def _rollout_moves(rollout: str) -> Ask:
+    from airlock.orchestration.configuration import load_settings, open_registry
+    from airlock.orchestration.rollout_look import ask_runtime, look
+
+    registry = open_registry()
+    runtime = ask_runtime(load_settings(), registry)
+
+    def moves() -> bool:
+        record = registry.rollouts.get(rollout)
+        if record.since is None or registry.passages.get(record.passage_id).state == "finished":
+            return True
+        return look(registry, record, runtime).move.kind != "wait"
+
+    return moves
+
+
+def _drain_is_over(rollout: str, until: str) -> Ask:
+    from airlock.orchestration.configuration import open_registry
+
+    registry, end = open_registry(), datetime.fromisoformat(until)
+
+    def is_over() -> bool:
+        record = registry.rollouts.get(rollout)
+        versions = registry.history.versions(record.service, record.stage, "online")
+        has_taken_over = any(version.deployment_id == record.deployment_id for version in versions)
+        is_finished = registry.passages.get(record.passage_id).state == "finished"
+        return datetime.now(UTC) >= end and (has_taken_over or is_finished)
+
+    return is_over
+
+
 def _adapter(runtime: str) -> Adapter:
     from airlock.orchestration.configuration import load_settings, open_registry
 
@@ -102,4 +134,6 @@ QUESTIONS: dict[str, Callable[..., Ask]] = {
     "first in line": _first_in_line,
     "deployment settled": _deployment_settled,
     "job settled": _job_settled,
+    "rollout moves": _rollout_moves,
+    "drain is over": _drain_is_over,
 }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airlock.registry import Registry
-    from airlock.registry.records import DeploymentRecord, Traffic
+    from airlock.registry.records import DeploymentRecord, RolloutRecord, Traffic
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,25 @@ def direct_all(registry: Registry, deployment: DeploymentRecord, reason: str) ->
             deployment.service, deployment.stage, {deployment.id: 100}, actor="airlock", reason=reason
         ),
     )
+
+
+def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
+    """Send all requests back to the version that a rollout was to replace; returns once the gateways do so.
+
+    Where they do not go to the new version any more, somebody has directed them since, and nothing changes.
+
+    :raises Conflict: that version is not ready any more.
+    """
+    traffic = registry.traffic.current(rollout.service, rollout.stage)
+    if traffic is None or rollout.current_deployment_id is None:
+        return
+    mirrored = traffic.mirror is not None and traffic.mirror.deployment_id == rollout.deployment_id
+    if rollout.deployment_id in traffic.shares or mirrored:
+        back = {rollout.current_deployment_id: 100}
+        directed = registry.traffic.direct(
+            rollout.service, rollout.stage, back, actor="airlock", reason=reason
+        )
+        wait_for_gateways(registry, directed)
 
 
 def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:

@@ -139,6 +139,11 @@ class _Run:
         return WhereRow(**self.__dict__, approved_by=approved_by)
 
 
+def current_versions(connection: Connection, service: str, stage: str, mode: Mode) -> list[StageVersion]:
+    """The version of a service at a stage now, if there is one, as a part of a transaction."""
+    return _versions(connection, service, _END_OF_TIME, stage=stage, mode=mode)
+
+
 def _versions(
     connection: Connection,
     service: str,

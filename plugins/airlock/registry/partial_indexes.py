@@ -60,7 +60,21 @@ stage_versions_current = _one(
 )
 """A stage has one version for each service and mode."""
 
+rollouts_under_way = _one(
+    "uq_rollouts_under_way", "outcome IS NULL", tables.rollouts.c.service, tables.rollouts.c.stage
+)
+"""A service's traffic at a stage moves to one new version at a time."""
+
 traffic_current = _one(
     "uq_traffic_current", "to_time IS NULL", tables.traffic.c.service, tables.traffic.c.stage
 )
 """Requests for a service at a stage go one way at a time."""
+
+rollbacks_under_way = _one(
+    "uq_rollbacks_under_way",
+    "ended_at IS NULL",
+    tables.rollbacks.c.service,
+    tables.rollbacks.c.stage,
+    tables.rollbacks.c.mode,
+)
+"""A service goes back one way at a time."""

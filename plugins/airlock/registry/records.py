@@ -12,11 +12,20 @@ if TYPE_CHECKING:
 
 PassageState = Literal["queued", "active", "finished"]
 Outcome = Literal[
-    "completed", "rejected_by_checks", "rejected", "expired", "superseded", "failed", "duplicate"
+    "completed",
+    "rejected_by_checks",
+    "rejected",
+    "expired",
+    "superseded",
+    "failed",
+    "duplicate",
+    "rolled_back",
 ]
 Purpose = Literal["passage", "scoring"]
 DeploymentState = Literal["planned", "deploying", "ready", "retiring", "retired", "failed"]
 Verdict = Literal["approve", "reject"]
+RolloutOutcome = Literal["completed", "rolled_back", "stopped"]
+RolloutMove = Literal["advance", "extend", "ask", "complete", "roll_back", "stop"]
 ScoringState = Literal["running", "completed", "failed"]
 JsonObject = dict[str, Any]
 
@@ -244,6 +253,30 @@ class StageVersion:
 
 
 @dataclass(frozen=True)
+class RollbackRecord:
+    """A way back to an earlier version of a service at a stage; it is under way until ``ended_at``.
+
+    :param from_digest: the version that is left; it is marked bad from ``began_at`` on.
+    :param to_passage_id: the passage in which the earlier version was approved.
+    """
+
+    id: str
+    service: str
+    stage: str
+    mode: Mode
+    from_digest: str
+    from_name: str
+    from_deployment_id: str | None
+    to_digest: str
+    to_name: str
+    to_passage_id: str | None
+    requested_by: str
+    reason: str
+    began_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Mirror:
     """A deployment that gets copies of requests, whose answers nobody gets.
 
@@ -272,6 +305,51 @@ class Traffic:
     reason: str
     from_time: datetime
     to_time: datetime | None
+
+
+@dataclass(frozen=True)
+class RolloutRecord:
+    """How traffic moves, or moved, to a new deployment at a stage.
+
+    :param strategy: the rollout as the life cycle has it, in plain JSON.
+    :param current_deployment_id: what the new one is compared with, and what requests go back to.
+    :param step: the step under way, counted from 0; ``extended`` says how often it was prolonged.
+    :param since: since when the step is measured, from ``readings`` on; ``None`` until it is.
+    :param asked: digest of the evidence that people are asked about, ``None`` where nobody is.
+    :param outcome: how it ended, ``None`` while it is under way.
+    """
+
+    id: str
+    passage_id: str
+    service: str
+    stage: str
+    strategy: JsonObject
+    deployment_id: str
+    current_deployment_id: str | None
+    step: int
+    extended: int
+    since: datetime | None
+    readings: JsonObject | None
+    asked: str | None
+    outcome: RolloutOutcome | None
+    reason: str | None
+    began_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RolloutStep:
+    """One move of a rollout, with what the guards had found until then.
+
+    :param evidence: plain JSON: the interval, what both versions did in it, and each guard's numbers.
+    """
+
+    rollout_id: str
+    step: int
+    extended: int
+    move: RolloutMove
+    evidence: JsonObject
+    recorded_at: datetime
 
 
 @dataclass(frozen=True)

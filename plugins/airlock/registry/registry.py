@@ -16,6 +16,8 @@ from airlock.registry.leases import Leases
 from airlock.registry.ledger import Ledger
 from airlock.registry.migration import migrate
 from airlock.registry.passages import Passages
+from airlock.registry.rollbacks import Rollbacks
+from airlock.registry.rollouts import Rollouts
 from airlock.registry.scoring import Scoring
 from airlock.registry.snapshots import Snapshots
 from airlock.registry.traffic import TrafficRecords
@@ -45,6 +47,8 @@ class Registry:
         self.gates_open = GatesOpen(self.database)
         self.history = History(self.database)
         self.traffic = TrafficRecords(self.database)
+        self.rollouts = Rollouts(self.database)
+        self.rollbacks = Rollbacks(self.database)
         self.scoring = Scoring(self.database)
         self.ledger = Ledger(self.database)
 

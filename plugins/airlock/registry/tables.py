@@ -307,6 +307,63 @@ gateways = Table(
 )
 """Gateways that run, each with the newest row of ``traffic`` that it follows."""
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("passage_id", Text, ForeignKey("passages.id"), nullable=False),
+    Column("service", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("strategy", JSON, nullable=False),
+    Column("deployment_id", Text, ForeignKey("deployments.id"), nullable=False),
+    Column("current_deployment_id", Text, ForeignKey("deployments.id")),
+    Column("step", Integer, nullable=False),
+    Column("extended", Integer, nullable=False),
+    Column("since", UtcTime),
+    Column("readings", JSON(none_as_null=True)),
+    Column("asked", Text),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended_with_outcome"),
+    Index(None, "passage_id"),
+)
+"""How traffic moves, or moved, to a new deployment: the step under way, and what it is measured from."""
+
+rollout_steps = Table(
+    "rollout_steps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rollout_id", Text, ForeignKey("rollouts.id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("extended", Integer, nullable=False),
+    Column("move", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Index(None, "rollout_id"),
+)
+"""Every move of a rollout, with what the guards had found. Append-only."""
+
+rollbacks = Table(
+    "rollbacks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("from_digest", Text, ForeignKey("snapshots.digest"), nullable=False),
+    Column("from_deployment_id", Text, ForeignKey("deployments.id")),
+    Column("to_digest", Text, ForeignKey("snapshots.digest"), nullable=False),
+    Column("to_passage_id", Text, ForeignKey("passages.id")),
+    Column("requested_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Index(None, "service", "stage", "mode"),
+)
+"""Ways back to an earlier version; what was left is marked bad from then on."""
+
 scoring_runs = Table(
     "scoring_runs",
     metadata,
@@ -362,5 +419,5 @@ ledger_head = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-APPEND_ONLY = ("ledger", "decisions", "deployment_states", "check_results")
+APPEND_ONLY = ("ledger", "decisions", "deployment_states", "check_results", "rollout_steps")
 """Tables whose rows triggers protect from UPDATE, DELETE and TRUNCATE."""

@@ -5,6 +5,14 @@ from airlock.spec.base import Spec
 from airlock.spec.checks import Check, CheckKind, Contract, Delta, Latency, Limit, Performance, Smoke
 from airlock.spec.crosscheck import misfits
 from airlock.spec.digest import canonical_json, digest, file_digest, short
+from airlock.spec.guards import (
+    ErrorRateGuard,
+    Guard,
+    GuardKind,
+    LatencyGuard,
+    MetricGuard,
+    ScoreDistributionGuard,
+)
 from airlock.spec.lifecycle import Lifecycle, Stage
 from airlock.spec.load import (
     Include,
@@ -19,6 +27,7 @@ from airlock.spec.metrics import METRICS, Metric
 from airlock.spec.model import ModelDescription
 from airlock.spec.names import Mode
 from airlock.spec.policy import Approval, Policy, Roles
+from airlock.spec.rollout import BlueGreen, Canary, Direct, Guarded, Rollout, Shadow, SideBySide, Sticky
 from airlock.spec.runtime import RuntimeSpec
 from airlock.spec.runtime_options import (
     ContainerOptions,
@@ -38,24 +47,33 @@ from airlock.spec.size import GiB, MiB
 __all__ = [
     "METRICS",
     "Approval",
+    "BlueGreen",
+    "Canary",
     "Check",
     "CheckKind",
     "ContainerOptions",
     "Contract",
     "Dataset",
     "Delta",
+    "Direct",
     "DockerOptions",
+    "ErrorRateGuard",
     "Field",
     "FieldType",
     "GiB",
+    "Guard",
+    "GuardKind",
+    "Guarded",
     "Images",
     "Include",
     "KubernetesOptions",
     "Latency",
+    "LatencyGuard",
     "Lifecycle",
     "Limit",
     "LocalOptions",
     "Metric",
+    "MetricGuard",
     "MiB",
     "Mode",
     "ModelDescription",
@@ -64,13 +82,18 @@ __all__ = [
     "Publish",
     "Resources",
     "Roles",
+    "Rollout",
     "RuntimeOptions",
     "RuntimeSpec",
+    "ScoreDistributionGuard",
     "Service",
+    "Shadow",
+    "SideBySide",
     "Smoke",
     "Source",
     "Spec",
     "Stage",
+    "Sticky",
     "TlsFiles",
     "Volume",
     "canonical_json",

@@ -9,6 +9,7 @@ import pydantic
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 from airlock.spec.base import Spec
+from airlock.spec.kinded import Kinded, written_kind
 from airlock.spec.metrics import METRICS, Metric
 from airlock.spec.mistakes import did_you_mean, shown
 from airlock.spec.names import CheckName, Line, Name
@@ -17,7 +18,7 @@ from airlock.spec.refusal import details_of, refusal, refusal_at, together
 CheckKind = Literal["smoke", "contract", "performance", "latency"]
 
 
-class Check(Spec):
+class Check(Kinded):
     """What all checks have in common.
 
     In YAML a check is its kind (``smoke``) or ``{kind: {option: value}}``.
@@ -29,19 +30,6 @@ class Check(Spec):
     """What the check is called; different for each check of a stage. Without it: the kind."""
     on_fail: Literal["reject", "warn"] = pydantic.Field(default="reject", kw_only=True)
     """What a failure does: ``reject`` ends the passage, ``warn`` only tells the approvers."""
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _read_short_forms(cls, data: Any) -> Any:
-        if data == cls.kind:
-            data = {}
-        elif isinstance(data, Mapping) and list(data) == [cls.kind]:
-            data = {} if data[cls.kind] is None else data[cls.kind]
-        return {"name": cls.kind, **data} if isinstance(data, Mapping) else data
-
-    @pydantic.model_serializer(mode="wrap")
-    def _write_as_in_yaml(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {self.kind: dump(self)}
 
 
 class Smoke(Check):
@@ -262,32 +250,11 @@ class Latency(Check):
         return p99_ms
 
 
-def _written_kind(value: Any) -> str | None:
-    """The kind of a check as written: ``smoke``, ``{latency: {...}}`` or built in Python."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Check):
-        return value.kind
-    if isinstance(value, Mapping) and len(value) == 1:
-        return str(next(iter(value)))
-    return None
-
-
-def written_name(value: Any) -> str | None:
-    """The name of a check as written, which is its kind when it has none of its own."""
-    if isinstance(value, Check):
-        return value.name
-    kind = _written_kind(value)
-    options = value[kind] if isinstance(value, Mapping) and kind is not None else None
-    name = options.get("name", kind) if isinstance(options, Mapping) else kind
-    return name if isinstance(name, str) else None
-
-
 AnyCheck = Annotated[
     Annotated[Smoke, pydantic.Tag("smoke")]
     | Annotated[Contract, pydantic.Tag("contract")]
     | Annotated[Performance, pydantic.Tag("performance")]
     | Annotated[Latency, pydantic.Tag("latency")],
-    pydantic.Discriminator(_written_kind),
+    pydantic.Discriminator(written_kind),
 ]
 """A check of any kind, as an item of a stage's list."""

@@ -12,6 +12,7 @@ from airlock.spec.lifecycle import Lifecycle
 from airlock.spec.mistakes import Mistake, did_you_mean
 from airlock.spec.names import Mode
 from airlock.spec.policy import Approval, Policy
+from airlock.spec.rollout import Guarded, Shadow
 from airlock.spec.runtime import RuntimeSpec
 from airlock.spec.service import Service
 
@@ -33,6 +34,11 @@ def misfits(service: Service, lifecycle: Lifecycle) -> list[Mistake]:
                 found.append(Mistake(("mode", stage_name), message, mend, about_key=True))
     for stage in lifecycle.stages:
         mode = service.stage_mode(stage)
+        if stage.moves_traffic_by.kind != "direct" and mode == "batch":
+            which = f"the rollout of stage {stage.name} in life cycle {lifecycle.lifecycle!r}"
+            message = f"{which} moves requests, but the service runs as batch there"
+            mend = "Take another life cycle, or run the stage online."
+            found.append(Mistake(("mode", stage.name), message, mend))
         for check in stage.checks:
             which = f"the check {check.name!r} of stage {stage.name} in life cycle {lifecycle.lifecycle!r}"
             if isinstance(check, Performance) and check.dataset not in service.datasets:
@@ -56,6 +62,8 @@ def errors(declarations: Declarations) -> Iterator[Finding]:
             *_entry_errors(policy.spec, declarations),
         ):
             yield policy, mistake
+    for lifecycle in declarations.lifecycles.values():
+        yield from ((lifecycle, mistake) for mistake in _question_errors(lifecycle.spec, declarations))
 
 
 def warnings(declarations: Declarations) -> Iterator[Finding]:
@@ -66,14 +74,7 @@ def warnings(declarations: Declarations) -> Iterator[Finding]:
             message = f"no life cycle has the stage {policy.spec.stage!r}"
             yield policy, Mistake(("stage",), message, did_you_mean(policy.spec.stage, stages))
     for runtime in declarations.runtimes.values():
-        for index, stage in enumerate(runtime.spec.stages):
-            if stage not in stages:
-                message = f"no life cycle has the stage {stage!r}"
-                yield runtime, Mistake(("stages", index), message, did_you_mean(stage, stages))
-        for index, tag in enumerate(runtime.spec.services):
-            if tag not in ("*", *declarations.services):
-                mend = did_you_mean(tag, declarations.services)
-                yield runtime, Mistake(("services", index), f"there is no service {tag!r}", mend)
+        yield from ((runtime, mistake) for mistake in _runtime_warnings(runtime.spec, stages, declarations))
     if declarations.roles is not None:
         for role, people in declarations.roles.spec.roles.items():
             if not people:
@@ -83,6 +84,21 @@ def warnings(declarations: Declarations) -> Iterator[Finding]:
                 )
     for service in declarations.services.values():
         yield from ((service, mistake) for mistake in _service_warnings(service.spec, declarations))
+    for lifecycle in declarations.lifecycles.values():
+        yield from ((lifecycle, mistake) for mistake in _rollout_warnings(lifecycle.spec, declarations))
+
+
+def _runtime_warnings(
+    runtime: RuntimeSpec, stages: set[str], declarations: Declarations
+) -> Iterator[Mistake]:
+    for index, stage in enumerate(runtime.stages):
+        if stage not in stages:
+            message = f"no life cycle has the stage {stage!r}"
+            yield Mistake(("stages", index), message, did_you_mean(stage, stages))
+    for index, tag in enumerate(runtime.services):
+        if tag not in ("*", *declarations.services):
+            mend = did_you_mean(tag, declarations.services)
+            yield Mistake(("services", index), f"there is no service {tag!r}", mend)
 
 
 def _service_errors(service: Service, declarations: Declarations) -> Iterator[Mistake]:
@@ -97,6 +113,31 @@ def _service_errors(service: Service, declarations: Declarations) -> Iterator[Mi
             yield Mistake(
                 (key,), f"{value!r} is no Jinja template: {mistake}", "See Airflow's templates reference."
             )
+
+
+def _question_errors(lifecycle: Lifecycle, declarations: Declarations) -> Iterator[Mistake]:
+    """Rollouts that ask a person, at stages whose policy names nobody."""
+    for index, stage in enumerate(lifecycle.stages):
+        if not isinstance(stage.rollout, Shadow) or not stage.rollout.ask:
+            continue
+        policy = declarations.policies.get(stage.name)
+        if ("policy", stage.name) in declarations.broken or (policy and policy.spec.approvals):
+            continue
+        message = f"the policy of {stage.name} names no role, so nobody could be asked"
+        place = ("stages", index, "rollout", "ask")
+        yield Mistake(place, message, f"Add approvals to policies/{stage.name}.yaml, or do not ask.")
+
+
+def _rollout_warnings(lifecycle: Lifecycle, declarations: Declarations) -> Iterator[Mistake]:
+    """Guards that cannot tell leave it to people, where there are any."""
+    for index, stage in enumerate(lifecycle.stages):
+        policy = declarations.policies.get(stage.name)
+        if isinstance(stage.rollout, Guarded) and not (policy and policy.spec.approvals):
+            message = (
+                f"the policy of {stage.name} names no role, so a rollout that cannot tell is rolled back"
+            )
+            mend = f"To be asked then, add approvals to policies/{stage.name}.yaml."
+            yield Mistake(("stages", index, "rollout"), message, mend, about_key=True)
 
 
 def _template_mistake(template: str) -> str | None:

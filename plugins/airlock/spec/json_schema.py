@@ -7,6 +7,7 @@ above ``max``, two stages have one name): the loader alone refuses that.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -14,10 +15,13 @@ import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.checks import Check, Contract, Latency, Performance, Smoke
+from airlock.spec.guards import ErrorRateGuard, Guard, LatencyGuard, MetricGuard, ScoreDistributionGuard
+from airlock.spec.kinded import Kinded
 from airlock.spec.lifecycle import Lifecycle
 from airlock.spec.metrics import METRICS
 from airlock.spec.model import ModelDescription
 from airlock.spec.policy import Policy, Roles
+from airlock.spec.rollout import BlueGreen, Canary, Direct, Rollout, Shadow
 from airlock.spec.runtime import RuntimeSpec
 from airlock.spec.runtime_options import OPTIONS
 from airlock.spec.service import Service
@@ -35,6 +39,10 @@ _MODELS: dict[str, type[Spec]] = {
     "model": ModelDescription,
 }
 _CHECKS: dict[str, type[Check]] = {check.kind: check for check in (Smoke, Contract, Performance, Latency)}
+_GUARDS: dict[str, type[Guard]] = {
+    guard.kind: guard for guard in (ErrorRateGuard, LatencyGuard, ScoreDistributionGuard, MetricGuard)
+}
+_ROLLOUTS: tuple[type[Rollout], ...] = (Direct, BlueGreen, Canary, Shadow)
 
 
 def schemas() -> dict[str, Schema]:
@@ -47,6 +55,7 @@ def _schema(kind: str, model: type[Spec]) -> Schema:
     definitions: dict[str, Schema] = schema.get("$defs", {})
     if model is Lifecycle:
         _put_checks_as_written(definitions)
+        _put_rollouts_as_written(definitions)
     if model is RuntimeSpec:
         _put_options_of_each_kind(schema)
     _tidy(schema)
@@ -74,22 +83,49 @@ def _put_options_of_each_kind(schema: Schema) -> None:
 
 def _put_checks_as_written(definitions: dict[str, Schema]) -> None:
     """Replace the list of check models by the forms that people write: ``smoke`` or ``{latency: {…}}``."""
-    forms: Schema = {}
-    without_options = []
-    for kind, model in _CHECKS.items():
-        del definitions[model.__name__]["properties"]["name"]["default"]  # it is the kind
-        forms[kind] = {"$ref": f"#/$defs/{model.__name__}"}
-        if _works_without_options(model):
-            forms[kind] = {"anyOf": [forms[kind], {"type": "null"}]}
-            without_options.append(kind)
-    one_check = {**_closed(forms), "minProperties": 1, "maxProperties": 1}
-    definitions["Check"] = {"anyOf": [{"enum": without_options}, one_check]}
+    definitions["Check"] = _one_of_kinds(_CHECKS, definitions)
     definitions["Stage"]["properties"]["checks"]["items"] = {"$ref": "#/$defs/Check"}
     definitions["Latency"]["anyOf"] = [{"required": [limit]} for limit in ("p50_ms", "p95_ms", "p99_ms")]
     _limit_performance(definitions)
 
 
-def _works_without_options(model: type[Check]) -> bool:
+def _put_rollouts_as_written(definitions: dict[str, Schema]) -> None:
+    """A rollout is its strategy, or a mapping with it; a guard is its kind, or one kind with options."""
+    definitions["Guard"] = _one_of_kinds(_GUARDS, definitions)
+    definitions["MetricGuard"]["anyOf"] = [
+        {"required": [limit]} for limit in ("max", "max_increase", "max_ratio")
+    ]
+    for rollout in _ROLLOUTS:
+        written = definitions[rollout.__name__]
+        written["required"] = ["strategy"]
+        del written["properties"]["strategy"]["default"]  # it is how a rollout is known
+        if "guard" in written["properties"]:
+            written["properties"]["guard"]["items"] = {"$ref": "#/$defs/Guard"}
+    definitions["Rollout"] = {
+        "anyOf": [
+            {"enum": [rollout.kind for rollout in _ROLLOUTS]},
+            *({"$ref": f"#/$defs/{rollout.__name__}"} for rollout in _ROLLOUTS),
+        ]
+    }
+    of_stage = definitions["Stage"]["properties"]["rollout"]
+    of_stage["anyOf"] = [{"$ref": "#/$defs/Rollout"}, {"type": "null"}]
+
+
+def _one_of_kinds(models: Mapping[str, type[Kinded]], definitions: dict[str, Schema]) -> Schema:
+    """An item of a list as people write it: its kind alone where no option is needed, or with options."""
+    forms: Schema = {}
+    without_options = []
+    for kind, model in models.items():
+        del definitions[model.__name__]["properties"]["name"]["default"]  # it is the kind
+        forms[kind] = {"$ref": f"#/$defs/{model.__name__}"}
+        if _works_without_options(model):
+            forms[kind] = {"anyOf": [forms[kind], {"type": "null"}]}
+            without_options.append(kind)
+    one_item = {**_closed(forms), "minProperties": 1, "maxProperties": 1}
+    return {"anyOf": [{"enum": without_options}, one_item]}
+
+
+def _works_without_options(model: type[Kinded]) -> bool:
     try:
         model.model_validate({})
     except pydantic.ValidationError:

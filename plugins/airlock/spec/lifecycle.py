@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from airlock.spec.base import Spec
-from airlock.spec.checks import AnyCheck, written_name
+from airlock.spec.checks import AnyCheck
+from airlock.spec.kinded import written_name
 from airlock.spec.names import Mode, Name, StageName, Text
+from airlock.spec.refusal import refusal
+from airlock.spec.rollout import AnyRollout, Direct, Rollout
 from airlock.spec.unique import Unique
 
 
@@ -27,6 +30,28 @@ class Stage(Spec):
     retire: Literal["when_replaced", "when_promoted"] = "when_replaced"
     """When an online deployment ends: as soon as the service's next snapshot replaces it here, or when it is
     promoted to the next stage."""
+    rollout: AnyRollout | None = pydantic.Field(default=None, kw_only=True)
+    """How traffic moves from the current version to the new one; without it, ``direct``."""
+
+    @property
+    def moves_traffic_by(self) -> Rollout:
+        """The rollout, also where none is written."""
+        return self.rollout or Direct()
+
+    @pydantic.field_validator("rollout")
+    @classmethod
+    def _has_traffic(cls, rollout: Rollout | None, info: pydantic.ValidationInfo) -> Rollout | None:
+        if rollout is not None and rollout.kind != "direct" and info.data.get("mode") == "batch":
+            message = f"{rollout.kind} moves requests from version to version, but the stage runs as batch"
+            raise refusal(message, "Remove the rollout, or run the stage online.")
+        return rollout
+
+    @pydantic.model_serializer(mode="wrap")
+    def _leave_out_what_is_not_written(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = dump(self)
+        if written.get("rollout") is None:  # so that life cycles without one keep the digests they always had
+            written.pop("rollout", None)
+        return written
 
 
 class Lifecycle(Spec):

@@ -86,8 +86,7 @@ def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
         tags = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
         return Mistake(place, f"unknown kind {shown(context['tag'])}", did_you_mean(context["tag"], tags))
     if kind == "union_tag_not_found":
-        mend = "Write 'smoke' or 'latency: {p99_ms: 200}', the options indented below the kind."
-        return Mistake(place, "a check is its kind, or one kind with its options", mend)
+        return Mistake(place, *_FORMS[_key(place)])
     if kind == "literal_error":
         choices = context["expected"]
         mend = f"Write {choices}."
@@ -110,6 +109,27 @@ def _explain(found: ErrorDetails, model: type[Spec]) -> Mistake:
             message = rest if prefix.startswith("Value") else f"{shown(found['input'])} should be {rest}"
     return Mistake(place, message, context.get("mend"))
 
+
+def _key(place: Place) -> str:
+    """The innermost key of a place."""
+    return next((step for step in reversed(place) if isinstance(step, str)), "")
+
+
+_FORMS = {
+    "checks": (
+        "a check is its kind, or one kind with its options",
+        "Write 'smoke' or 'latency: {p99_ms: 200}', the options indented below the kind.",
+    ),
+    "guard": (
+        "a guard is its kind, or one kind with its options",
+        "Write 'error_rate' or 'latency: {p95_ratio: 1.5}', the options indented below the kind.",
+    ),
+    "rollout": (
+        "a rollout is a strategy, or a mapping with its 'strategy'",
+        "Write 'canary' or '{strategy: canary, bake: 30m}'.",
+    ),
+}
+"""What is written as one of several kinds, by the key that it stands under."""
 
 _WRONG_TYPES = {
     "string_type": (

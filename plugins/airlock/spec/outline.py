@@ -10,6 +10,7 @@ from airlock.spec.duration import format_duration
 from airlock.spec.lifecycle import Lifecycle, Stage
 from airlock.spec.names import Mode
 from airlock.spec.policy import Policy
+from airlock.spec.rollout import Canary, Guarded, Rollout, Shadow, SideBySide
 from airlock.spec.service import Service
 
 
@@ -32,6 +33,7 @@ class Chamber:
     """A stage: its tasks in the order they run, the checks in parallel.
 
     :param mode: how snapshots run here, where it is known.
+    :param rollout: how traffic moves, ``None`` where it moves all at once.
     :param end: ``gate``, or ``activate`` at the last stage.
     :param asks_people: whether the gate waits for people; ``None`` where no policies are given.
     """
@@ -40,6 +42,7 @@ class Chamber:
     mode: Mode | None
     checks: tuple[Task, ...]
     clears: bool
+    rollout: Task | None
     end: Task
     asks_people: bool | None
 
@@ -64,6 +67,7 @@ def outline(
                 mode=mode,
                 checks=tuple(_check(check) for check in stage.checks),
                 clears=mode == "batch",
+                rollout=None if mode == "batch" else _rollout(stage.moves_traffic_by),
                 end=_end(following, policy),
                 asks_people=None if policy is None else bool(policy.approvals),
             )
@@ -81,6 +85,25 @@ def _end(following: Stage | None, policy: Policy | None) -> Task:
         return Task("gate", (entered, "asks nobody"))
     people = (f"{approval.count} × {approval.role}" for approval in policy.approvals)  # noqa: RUF001
     return Task("gate", (entered, *people, f"waits {format_duration(policy.expires)} at most"))
+
+
+def _rollout(rollout: Rollout) -> Task | None:
+    return Task("rollout", rollout_words(rollout)) if isinstance(rollout, SideBySide) else None
+
+
+def rollout_words(rollout: Rollout) -> tuple[str, ...]:
+    """What a rollout does, a short line each."""
+    details = [rollout.kind.replace("_", "-")]
+    if isinstance(rollout, Canary):
+        details.append(" → ".join(f"{percent}" for percent in rollout.steps) + " %")
+        details.append(f"{format_duration(rollout.bake)} a step")
+    if isinstance(rollout, Shadow):
+        details.append(f"{rollout.percent} % copied for {format_duration(rollout.duration)}")
+    if isinstance(rollout, Guarded):
+        details.append("watches " + ", ".join(guard.name for guard in rollout.guard))
+    if isinstance(rollout, SideBySide):
+        details.append(f"drains {format_duration(rollout.drain)}")
+    return tuple(details)
 
 
 def _check(check: Check) -> Task:

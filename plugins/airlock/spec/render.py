@@ -34,9 +34,8 @@ def mermaid(
 
 
 def _mermaid_tasks(chamber: Chamber) -> list[str]:
-    rows = [[Task("pick_runtime")], [Task("deploy")], list(chamber.checks), [chamber.end]]
-    if chamber.clears:
-        rows.insert(3, [Task("clear")])
+    between = [[task] for task in _before_the_end(chamber)]
+    rows = [[Task("pick_runtime")], [Task("deploy")], list(chamber.checks), *between, [chamber.end]]
     rows = [row for row in rows if row]
     lines = []
     for row in rows:
@@ -49,6 +48,11 @@ def _mermaid_tasks(chamber: Chamber) -> list[str]:
         targets = " & ".join(_mermaid_id(chamber, task) for task in below)
         lines.append(f"{sources} --> {targets}")
     return lines
+
+
+def _before_the_end(chamber: Chamber) -> list[Task]:
+    """What comes between the checks and the end of a stage."""
+    return ([Task("clear")] if chamber.clears else []) + ([chamber.rollout] if chamber.rollout else [])
 
 
 def _mermaid_id(chamber: Chamber, task: Task) -> str:
@@ -190,12 +194,13 @@ class _Drawing:
 
         bottom = deploy_y + _PILL
         end_y = top + self._height - _INSET - _pill_height(chamber.end)
-        clear_y = end_y - _STEP - _PILL
-        below = clear_y if chamber.clears else end_y
-        self._draw_checks(chamber, left, bottom, below)
-        if chamber.clears:
-            self._pill(Task("clear"), inner, clear_y)
-            add(_arrow_down(middle, clear_y + _PILL, end_y))
+        between = _before_the_end(chamber)
+        y = end_y - sum(_pill_height(task) + _STEP for task in between)
+        self._draw_checks(chamber, left, bottom, y)
+        for task in between:
+            self._pill(task, inner, y)
+            y += _pill_height(task) + _STEP
+            add(_arrow_down(middle, y - _STEP, y))
         self._draw_end(chamber, inner, end_y, is_door=not last)
 
     def _draw_checks(self, chamber: Chamber, left: int, top: float, bottom: float) -> None:
@@ -256,9 +261,7 @@ class _Drawing:
 
 
 def _chamber_height(chamber: Chamber) -> int:
-    tasks = [Task("pick_runtime"), Task("deploy"), chamber.end]
-    if chamber.clears:
-        tasks.append(Task("clear"))
+    tasks = [Task("pick_runtime"), Task("deploy"), *_before_the_end(chamber), chamber.end]
     height = _HEADER + _INSET + sum(_pill_height(task) for task in tasks) + (len(tasks) - 1) * _STEP
     if chamber.checks:
         height += _STEP + sum(_pill_height(check) for check in chamber.checks)

@@ -21,6 +21,7 @@ from airlock.web import (
     passages,
     promotions,
     reports,
+    rollbacks,
     runtimes,
     snapshots,
 )
@@ -58,6 +59,7 @@ def create_app() -> FastAPI:
         include_files,
         runtimes,
         reports,
+        rollbacks,
         audit,
     ):
         api.include_router(room.router)

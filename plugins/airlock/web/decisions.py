@@ -10,7 +10,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Query
 from pydantic import BaseModel, Field
 
 from airlock.exceptions import DecisionRefused
-from airlock.gates import EntryFacts, gather, judge_vote
+from airlock.gates import EntryFacts, gather, gather_question, judge_vote, stage_in_question
 from airlock.orchestration.judge import give_decision
 from airlock.registry import Registry
 from airlock.registry.records import DecisionRecord, GateRecord, PassageRecord
@@ -32,7 +32,10 @@ router = APIRouter(tags=["decisions"])
 class NewDecision(BaseModel):
     """One person's word on a snapshot's entry into a stage; the person is who is logged in."""
 
-    stage: str = Field(description="The stage that the snapshot asks to enter.", min_length=1)
+    stage: str = Field(
+        description="The stage that the snapshot asks to enter; `PROD.rollout` answers for PROD's rollout.",
+        min_length=1,
+    )
     verdict: Literal["approve", "reject"]
     comment: str = Field("", max_length=4000)
 
@@ -55,7 +58,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class GateView:
-    """A gate that asks people whether a snapshot may enter ``stage``.
+    """A gate that asks people whether a snapshot may enter ``stage``, or whether its rollout goes on.
 
     :param why_not_you: why an approval of who asks would not count, ``None`` if it would.
     :param may_reject: whether a rejection of who asks would count.
@@ -111,6 +114,8 @@ def decide(
     for gate in registry.gates_open.open_for(passage_id=passage.id):
         if gate.stage == new.stage:
             after_response.add_task(wake, gate, user, decision.verdict)
+    if stage_in_question(new.stage) is not None:  # one person's word decides
+        return Decided(decision, [])
     return Decided(decision, _missing(_facts(registry, passage, new.stage)))
 
 
@@ -133,6 +138,8 @@ def list_gates(
 
 def _view(registry: Registry, gate: GateRecord, user: str) -> GateView:
     passage = registry.passages.get(gate.passage_id)
+    if (of_rollout := stage_in_question(gate.stage)) is not None:
+        return _view_of_rollout(registry, passage, of_rollout, gate, user)
     facts = _facts(registry, passage, gate.stage)
     asked = {"evidence_digest": facts.evidence_digest, "policy_digest": facts.policy_digest}
     return GateView(
@@ -153,6 +160,32 @@ def _view(registry: Registry, gate: GateRecord, user: str) -> GateView:
         why_not_you=judge_vote(facts, user=user, verdict="approve", **asked),
         may_reject=judge_vote(facts, user=user, verdict="reject", **asked) is None,
         report=report_path(passage.id, facts.previous.name) if facts.previous else None,
+        url=run_url(gate.dag_id, gate.run_id),
+    )
+
+
+def _view_of_rollout(
+    registry: Registry, passage: PassageRecord, stage: str, gate: GateRecord, user: str
+) -> GateView:
+    question = gather_question(registry, passage, stage)
+    asked = {"evidence_digest": gate.evidence_digest, "policy_digest": gate.policy_digest}
+    return GateView(
+        passage_id=passage.id,
+        service=passage.service,
+        snapshot_name=passage.snapshot_name,
+        stage=gate.stage,
+        dag_id=gate.dag_id,
+        run_id=gate.run_id,
+        task_id=gate.task_id,
+        **asked,
+        requested_by=passage.requested_by,
+        opened_at=gate.opened_at,
+        expires_at=gate.expires_at,
+        missing=[MissingApproval(f"one person with a role of {stage}", list(question.candidates))],
+        decisions=list(question.decisions),
+        why_not_you=question.refusal(user=user, verdict="approve", **asked),
+        may_reject=question.refusal(user=user, verdict="reject", **asked) is None,
+        report=f"{report_path(passage.id, stage)}/rollout",
         url=run_url(gate.dag_id, gate.run_id),
     )
 

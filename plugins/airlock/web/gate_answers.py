@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 import anyio
 import anyio.to_thread
 
+from airlock.gates import stage_in_question
 from airlock.orchestration.configuration import open_registry
-from airlock.orchestration.judge import VERDICTS
+from airlock.orchestration.judge import APPROVE, GO_ON, REJECT, ROLL_BACK
 from airlock.registry.records import GateRecord, Verdict
 from airlock.web.airflow_private import (
     AWAITING_INPUT,
@@ -36,8 +37,6 @@ SETTLING_SECONDS = 3.0
 
 PATIENCE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.5
-
-OPTIONS: dict[str, str] = {verdict: option for option, verdict in VERDICTS.items()}
 
 
 async def settled(gate: GateRecord, *, patience: float) -> bool:
@@ -85,7 +84,14 @@ def _answer(gate: GateRecord, user: BaseUser, verdict: Verdict) -> Answered:
     now = open_registry().gates_open.find(gate.dag_id, gate.run_id, gate.task_id)
     if now is None or now.closed_at is not None or _question(now) != _question(gate):
         return Answered.NOT_ASKED
-    return answer_request(gate.dag_id, gate.run_id, gate.task_id, option=OPTIONS[verdict], user=user)
+    return answer_request(gate.dag_id, gate.run_id, gate.task_id, option=option_of(gate, verdict), user=user)
+
+
+def option_of(gate: GateRecord, verdict: Verdict) -> str:
+    """What stands on the button of a verdict."""
+    of_rollout = stage_in_question(gate.stage) is not None
+    options = (GO_ON, ROLL_BACK) if of_rollout else (APPROVE, REJECT)
+    return options[0 if verdict == "approve" else 1]
 
 
 def _question(gate: GateRecord) -> tuple[str, str, str, str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 
 from airlock.orchestration.configuration import load_settings
+from airlock.orchestration.rollout_look import strategy_of
 from airlock.registry import Registry
 from airlock.registry.records import (
     CheckRow,
@@ -17,6 +18,7 @@ from airlock.registry.records import (
     GateRecord,
     PassageRecord,
 )
+from airlock.rollouts import steps
 from airlock.web.airflow_private import DagAccessEntity, requires_access_dag
 from airlock.web.guards import PassageToRead, RegistryDep
 from airlock.web.promotions import run_url
@@ -70,10 +72,27 @@ class DeploymentView:
 
 
 @dataclass(frozen=True)
+class RolloutView:
+    """How traffic moves, or moved, to the snapshot at a stage.
+
+    :param step: the step under way, or the last one, like ``25 %``.
+    :param report: every move with what the guards found, for reading in a browser.
+    """
+
+    strategy: str
+    step: str
+    since: datetime | None
+    asks: bool
+    outcome: str | None
+    reason: str | None
+    report: str
+
+
+@dataclass(frozen=True)
 class StageView:
     """One stage of a passage.
 
-    :param state: ``asking`` means that the next stage's policy waits for people.
+    :param state: ``asking`` means that the next stage's policy, or the rollout here, waits for people.
     :param decisions: on the entry into this stage.
     :param gate: the gate through which the snapshot enters this stage, if it ever asked.
     """
@@ -85,6 +104,7 @@ class StageView:
     decisions: list[DecisionRecord]
     gate: GateRecord | None
     report: str
+    rollout: RolloutView | None
 
 
 @dataclass(frozen=True)
@@ -178,16 +198,18 @@ def _stages(registry: Registry, passage: PassageRecord) -> list[StageView]:
     last = max((position for position, name in enumerate(names) if name in reached), default=-1)
     views = []
     for position, name in enumerate(names):
+        rollout = _rollout(registry, passage, name)
         following = gates.get(names[position + 1]) if position + 1 < len(names) else None
         views.append(
             StageView(
                 name=name,
-                state=_state(passage, position, last, following),
+                state="asking" if rollout and rollout.asks else _state(passage, position, last, following),
                 checks=[_check(row) for row in registry.evidence.results(passage.id, name)],
                 deployments=[_deployment(each) for each in deployments if each.stage == name],
                 decisions=[decision for decision in decisions if decision.stage == name],
                 gate=gates.get(name),
                 report=report_path(passage.id, name),
+                rollout=rollout,
             )
         )
     return views
@@ -202,6 +224,22 @@ def _state(passage: PassageRecord, position: int, last: int, next_gate: GateReco
     if passage.state == "finished":
         return "stopped"
     return "asking" if next_gate is not None and next_gate.closed_at is None else "under way"
+
+
+def _rollout(registry: Registry, passage: PassageRecord, stage: str) -> RolloutView | None:
+    rollouts = registry.rollouts.list(passage.id, stage)
+    if not rollouts:
+        return None
+    rollout, strategy = rollouts[-1], strategy_of(rollouts[-1])
+    return RolloutView(
+        strategy=strategy.kind,
+        step=str(steps(strategy)[rollout.step]),
+        since=rollout.since,
+        asks=rollout.asked is not None and rollout.outcome is None and passage.state != "finished",
+        outcome=rollout.outcome,
+        reason=rollout.reason,
+        report=f"{report_path(passage.id, stage)}/rollout",
+    )
 
 
 def _check(row: CheckRow) -> CheckView:

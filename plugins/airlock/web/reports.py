@@ -7,11 +7,17 @@ from fastapi.responses import HTMLResponse
 
 from airlock.checks import CheckResult, Link, RoleSlot, StageReport, changes, html
 from airlock.exceptions import NotFound
-from airlock.gates import EntryFacts, gather
+from airlock.gates import EntryFacts, gather, question_about
+from airlock.orchestration.rollout_look import strategy_of
 from airlock.registry import Registry
-from airlock.registry.records import DeploymentRecord, PassageRecord, SnapshotRecord
+from airlock.registry.records import DecisionRecord, DeploymentRecord, PassageRecord, SnapshotRecord
+from airlock.rollouts import steps
+from airlock.rollouts.report import ReportedMove, RolloutReport
+from airlock.rollouts.report import html as rollout_html
 from airlock.spec import Lifecycle
+from airlock.spec.outline import rollout_words
 from airlock.web.guards import PassageToRead, RegistryDep
+from airlock.web.passages import report_path
 from airlock.web.promotions import run_url
 
 router = APIRouter(tags=["reports"])
@@ -32,6 +38,52 @@ _HEADERS = {
 def report(passage: PassageToRead, stage: str, registry: RegistryDep) -> HTMLResponse:
     """One stage of a passage: what was checked and found, and what its policy asks of people."""
     return HTMLResponse(html(stage_report(registry, passage, stage)), headers=_HEADERS)
+
+
+@router.get("/reports/{passage_id}/{stage}/rollout", response_class=HTMLResponse)
+def rollout_page(passage: PassageToRead, stage: str, registry: RegistryDep) -> HTMLResponse:
+    """How traffic moved, or moves, to the passage's snapshot at a stage, and what the guards found."""
+    return HTMLResponse(rollout_html(rollout_report(registry, passage, stage)), headers=_HEADERS)
+
+
+def rollout_report(registry: Registry, passage: PassageRecord, stage: str) -> RolloutReport:
+    """Everything that the page of a rollout shows; of several, the last.
+
+    :raises NotFound: the passage has no rollout at this stage.
+    """
+    rollouts = registry.rollouts.list(passage.id, stage)
+    if not rollouts:
+        raise NotFound(f"The passage of {passage.snapshot_name} has no rollout in {stage}.")
+    rollout = rollouts[-1]
+    strategy = strategy_of(rollout)
+    current = registry.deployments.get(str(rollout.current_deployment_id))
+    return RolloutReport(
+        service=passage.service,
+        stage=stage,
+        snapshot=passage.snapshot_name,
+        current=current.snapshot_name,
+        strategy=", ".join(rollout_words(strategy)),
+        moves=[
+            ReportedMove(step.move, step.recorded_at, step.evidence)
+            for step in registry.rollouts.steps(rollout.id)
+        ],
+        began=rollout.began_at,
+        under_way=None if rollout.outcome else str(steps(strategy)[rollout.step]),
+        outcome=rollout.outcome,
+        reason=rollout.reason,
+        rollout_id=rollout.id,
+        decisions=[
+            _said(decision) for decision in registry.decisions.list(passage.id, question_about(stage))
+        ],
+    )
+
+
+def _said(decision: DecisionRecord) -> str:
+    word = "let it go on" if decision.verdict == "approve" else "rolled it back"
+    if not decision.accepted:
+        word = f"may not have {word}: {decision.reason}"
+    comment = f": {decision.comment}" if decision.comment else ""
+    return f"{decision.user} {word}{comment} ({decision.given_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def stage_report(registry: Registry, passage: PassageRecord, stage: str) -> StageReport:
@@ -70,12 +122,19 @@ def stage_report(registry: Registry, passage: PassageRecord, stage: str) -> Stag
         champion=champion.name if champion else None,
         champion_digest=champion.digest if champion else "",
         changes=changes(snapshot.manifest, champion.manifest if champion else None),
-        links=[Link("This passage in Airflow", run_url(passage.service, passage.run_id))],
+        links=_links(registry, passage, stage),
         facts={
             "Passage": passage.id,
             "Snapshot made by": f"{snapshot.created_by}, {snapshot.created_at:%Y-%m-%d %H:%M} UTC",
         },
     )
+
+
+def _links(registry: Registry, passage: PassageRecord, stage: str) -> list[Link]:
+    links = [Link("This passage in Airflow", run_url(passage.service, passage.run_id))]
+    if registry.rollouts.list(passage.id, stage):
+        links.append(Link("How traffic moved", f"{report_path(passage.id, stage)}/rollout"))
+    return links
 
 
 def _champion(registry: Registry, passage: PassageRecord, *, last_stage: str) -> SnapshotRecord | None:

@@ -40,8 +40,8 @@ _ROUTE = re.compile(
     r"/api/v2/dags/(?P<dag_id>[^/]+)/dagRuns/(?P<run_id>[^/]+)/taskInstances/(?P<task_id>[^/]+)"
     r"/-?\d+/hitlDetails/?$"
 )
-_GATE = ".gate"
-"""How the builder names gates. It decides only while the registry, which knows them, cannot be asked."""
+_ASKING = (".gate", ".rollout")
+"""How the builder names tasks that ask. It decides only while the registry, which knows them, is away."""
 
 _LARGEST_BODY = 1024 * 1024
 
@@ -80,7 +80,7 @@ class RequiredActions:
                 _open_gate, route["dag_id"], route["run_id"], route["task_id"]
             )
         except (SQLAlchemyError, AirlockError):
-            if not route["task_id"].endswith(_GATE):
+            if not route["task_id"].endswith(_ASKING):
                 await self._app(scope, receive, send)
                 return
             log.exception("The registry cannot be read; an answer to %s was refused.", scope["path"])

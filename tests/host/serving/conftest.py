@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from airlock_host.models import load
 from airlock_host.serving.app import Application
+from airlock_host.serving.connections import Limits
 from airlock_host.snapshot import Deployment, Snapshot
 from host.building import build_snapshot
 
@@ -24,9 +25,15 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
     """Makes a client of an application that serves a snapshot of the given source and schemas."""
     clients: list[TestClient] = []
 
-    def serve(*parts: Any, max_body: int = 2**20, loaded: bool = True, **keys: Any) -> TestClient:
+    def serve(
+        *parts: Any,
+        limits: Limits | None = None,
+        loaded: bool = True,
+        record_answers: int = 0,
+        **keys: Any,
+    ) -> TestClient:
         snapshot = Snapshot.open(build_snapshot(tmp_path / f"snapshot-{len(clients)}", *parts, **keys))
-        application = Application(snapshot, DEPLOYMENT, max_body=max_body)
+        application = Application(snapshot, DEPLOYMENT, limits, record_answers=record_answers)
         if loaded:
             application.model = load(snapshot)
         clients.append(TestClient(application.asgi))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
+from airlock_host.serving.connections import Limits
 from host.building import GOOD, MEAN, NUMBERS
 
 Serving = Callable[..., TestClient]
@@ -42,7 +43,7 @@ def test_nothing_is_scored_before(serving: Serving, path: str) -> None:
 
 @pytest.mark.parametrize("path", SCORING)
 def test_a_body_over_the_limit_is_413(serving: Serving, path: str) -> None:
-    client = serving(max_body=1000)
+    client = serving(limits=Limits(body=1000))
     for content in (b"x" * 1001, iter([b"x" * 600, b"x" * 600])):  # announced, and not
         answer = client.post(path, content=content, headers={"content-type": "application/json"})
         assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
@@ -117,7 +118,12 @@ def test_the_description_lists_every_route_and_the_models_fields(loans: TestClie
             assert loans.request(method, path).status_code not in (404, 405), path
     record = document["components"]["schemas"]["Record"]
     assert record["required"] == ["income", "age", "purpose", "owner"]
-    assert record["properties"]["age"] == {"type": "integer", "minimum": 18, "maximum": 120}
+    assert record["properties"]["age"] == {
+        "type": "integer",
+        "format": "int64",
+        "minimum": 18,
+        "maximum": 120,
+    }
     assert record["properties"]["debt"] == {"type": ["number", "null"]}
     assert record["properties"]["purpose"] == {"type": "string", "enum": ["car", "house"]}
     for methods in document["paths"].values():

@@ -96,6 +96,7 @@ def test_one_output_is_answered_by_plain_values(serving: Callable[..., TestClien
         ({}, "found none"),
         ({"instances": [], "inputs": []}, "found instances, inputs"),
         ({"instances": {}}, "instances must be a list"),
+        ({"instances": [GOOD], "colour": 1}, "the body has 'colour' beside instances"),
         ({"dataframe_split": [1]}, "dataframe_split must be an object"),
         ({"dataframe_split": {"columns": ["a", "a"], "data": []}}, "each once"),
         ({"inputs": {"age": 1}}, "a list of values for each field"),
@@ -118,6 +119,8 @@ def test_bodies_of_no_known_shape_are_400(loans: TestClient, body: Any, reason: 
         ),
         ({"instances": [list(GOOD.values()), 3]}, "record 1 is not a list"),
         ({"inputs": {"age": [1]}}, "record 0: field 'income' is missing"),
+        ({"inputs": {"age": []}}, "record 0: field 'income' is missing"),
+        ({"dataframe_split": {"columns": [*NAMES, "a"], "data": []}}, "record 0: field 'a' is not a field"),
         ({"dataframe_records": [GOOD, {**GOOD, "age": 1}]}, "record 1: field 'age' is 1"),
     ],
 )
@@ -149,8 +152,9 @@ def test_bad_cells_are_422(loans: TestClient, cells: str, problem: str) -> None:
     assert answer.json()["problems"][0]["record"] == 1
 
 
-def test_broken_csv_is_400(loans: TestClient) -> None:
-    answer = loans.post("/invocations", content=b"\xff\xfe", headers={"content-type": "text/csv"})
+@pytest.mark.parametrize("body", [b"\xff\xfe", b'a,"b', b"age,age\r\n1,2\r\n"])
+def test_broken_csv_is_400(loans: TestClient, body: bytes) -> None:
+    answer = loans.post("/invocations", content=body, headers={"content-type": "text/csv"})
     assert (answer.status_code, answer.json()["reason"]) == (400, "bad_csv")
 
 

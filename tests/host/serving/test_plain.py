@@ -64,6 +64,15 @@ def test_many_problems_are_counted_and_some_listed(loans: TestClient) -> None:
     assert answer.json()["error"].endswith("(and 249 more)")
 
 
+@pytest.mark.parametrize("record", [1, {}, {**GOOD, "age": 1}, {**GOOD, "age": "x"}])
+def test_with_thousands_of_problems_no_more_are_looked_for(loans: TestClient, record: Any) -> None:
+    """Each takes more memory than what it is about."""
+    answer = loans.post("/score", json=[record] * 12_000)
+    assert (answer.status_code, answer.json()["reason"]) == (422, "bad_record")
+    assert answer.json()["error"].endswith("(and thousands more)")
+    assert len(answer.json()["problems"]) == 100
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b'{"income": NaN}', b'{"income": Infinity}', b"\xff"])
 def test_what_is_not_json_is_400(loans: TestClient, body: bytes) -> None:
     answer = loans.post("/score", content=body, headers={"content-type": "application/json"})

@@ -14,14 +14,15 @@ import csv
 import io
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from airlock_host.columns import Columns
 from airlock_host.csv_cells import read_cell
-from airlock_host.exceptions import BadRecords, Problem
-from airlock_host.json_rows import read_columns, read_records, write_column, write_records
+from airlock_host.exceptions import ENOUGH_PROBLEMS, BadRecords, Problem
+from airlock_host.json_rows import check_names, read_columns, read_records, write_column, write_records
 from airlock_host.schema import Schema
 from airlock_host.serving.messages import JSON, Answer, Protocol, Refused, Request, Score, read_json
 
@@ -67,12 +68,17 @@ def _predictions(scored: Columns) -> list[Any]:
 def _read_json(content: Any, schema: Schema) -> Columns:
     if not isinstance(content, dict):
         raise Refused(400, "bad_request", f"the body must be an object with one of {', '.join(_SHAPES)}")
-    if content.get("params"):
+    if content.get("params") not in (None, {}):
         raise Refused(400, "bad_request", "params are not taken: the snapshot alone decides how it scores")
     shapes = [shape for shape in _SHAPES if shape in content]
     if len(shapes) != 1:
         found = ", ".join(shapes) or "none"
         raise Refused(400, "bad_request", f"the body must have one of {', '.join(_SHAPES)}; found {found}")
+    unknown = [key for key in content if key not in (shapes[0], "params")]
+    if unknown:
+        raise Refused(
+            400, "bad_request", f"the body has {unknown[0]!r} beside {shapes[0]}, which is not read"
+        )
     value = content[shapes[0]]
     if shapes[0] == "dataframe_split":
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
@@ -91,16 +97,18 @@ def _read_lists(data: list[Any], names: Any, schema: Schema) -> Columns:
     """Rows as lists of values, one for each of ``names``."""
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
         raise Refused(400, "bad_request", "'columns' must be a list of names, each once")
-    wrong = [
+    misshapen = (
         Problem(number, None, _shape_of(row), f"a list of {len(names)} values")
         for number, row in enumerate(data)
         if not isinstance(row, list) or len(row) != len(names)
-    ]
+    )
+    wrong = list(islice(misshapen, ENOUGH_PROBLEMS))
     if wrong:
         raise BadRecords(wrong)
     if names == list(schema.names):
         columns = [list(values) for values in zip(*data, strict=True)] or [[] for _ in names]
         return read_columns(dict(zip(names, columns, strict=True)), len(data), schema)
+    check_names([str(name) for name in names], schema)
     return read_records([dict(zip(map(str, names), row, strict=True)) for row in data], schema)
 
 
@@ -119,6 +127,7 @@ def _read_lists_by_name(columns: dict[str, Any], schema: Schema) -> Columns:
     if set(columns) == set(schema.names):
         return read_columns(columns, count, schema)
     names = list(columns)
+    check_names(names, schema)
     return read_records(
         [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)], schema
     )
@@ -132,6 +141,9 @@ def _read_csv(body: bytes, schema: Schema) -> Columns:
     lines = [line for line in lines if line]
     if lines and not set(lines[0]).isdisjoint(schema.names):
         names, lines = lines[0], lines[1:]
+        if len(set(names)) < len(names):
+            raise Refused(400, "bad_csv", "the first line must have each name once")
+        check_names(names, schema)
     else:
         names = list(schema.names)
     kinds = {field.name: field.type for field in schema}

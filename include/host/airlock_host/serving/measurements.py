@@ -20,7 +20,14 @@ from airlock_host.snapshot import Deployment
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# Twenty buckets a decade, from 0.1 ms to 10 s: the numbers of the series R20 (ISO 3). None is wider than a
+# seventh of its lower bound, so that its middle is within 7 % of whatever fell into it.
+_R20 = (100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800, 900)
+_SECONDS = (*(number * 10.0**decade / 100 for decade in range(-4, 1) for number in _R20), 10.0)
+
+# Parts of the way from the least to the greatest score.
+_ENDS = (0.001, 0.002, 0.005, 0.01, 0.02)
+_TWENTIETHS = tuple(number / 20 for number in range(1, 20))
 
 
 class Histogram:
@@ -141,8 +148,13 @@ class Measurements(Collector):
 
 
 def _score_bounds(field: Field | None) -> list[float]:
-    """Twenty equal buckets where the output's limits are known, otherwise powers of ten of both signs."""
+    """Where a number's limits are known twenty equal buckets, and finer ones at both ends, where the answers
+    of a model for rare things crowd; otherwise powers of ten of both signs.
+
+    They depend on the output schema alone, so that two versions can be compared.
+    """
     if field is not None and field.minimum is not None and field.maximum is not None:
-        return np.linspace(field.minimum, field.maximum, 21)[1:].tolist()  # type: ignore[no-any-return]
+        low, width = field.minimum, field.maximum - field.minimum
+        return [low + width * part for part in (*_ENDS, *_TWENTIETHS, *(1 - end for end in _ENDS[::-1]), 1.0)]
     powers = [10.0**power for power in range(-3, 7)]
     return [-power for power in reversed(powers)] + [0.0] + powers

@@ -16,6 +16,9 @@ JSON = "application/json"
 # The number of problems an answer lists; its message says how many there are.
 MOST_PROBLEMS = 100
 
+# A message repeats what came, which may be of any length.
+_MOST_CHARACTERS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -112,6 +115,8 @@ def refuse(error: HostError) -> Answer:
 
 def error_answer(status: int, reason: str, message: str, problems: Sequence[Problem] = ()) -> Answer:
     """An error as all protocols answer it: ``{"error": ..., "reason": ..., "problems": [...]}``."""
+    if len(message) > _MOST_CHARACTERS:
+        message = message[:_MOST_CHARACTERS] + "..."
     content: dict[str, Any] = {"error": message, "reason": reason}
     if problems:
         content["problems"] = [problem.as_json() for problem in problems[:MOST_PROBLEMS]]

@@ -15,7 +15,7 @@ import orjson
 
 from airlock_host import __version__
 from airlock_host.columns import Array, Columns, null_mask, problems
-from airlock_host.exceptions import BadRecords, Problem
+from airlock_host.exceptions import ENOUGH_PROBLEMS, BadRecords, Problem
 from airlock_host.json_rows import read_columns, write_column
 from airlock_host.schema import Field, Schema
 from airlock_host.serving.messages import JSON, Answer, Refused, Request, Score, read_json
@@ -48,6 +48,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
+
+DATATYPES = [*_DTYPES, "BYTES"]
 
 # Which numpy kinds a field takes from a binary tensor.
 _KINDS = {"number": "fiu", "integer": "iu", "boolean": "b"}
@@ -152,18 +154,34 @@ def _split(request: Request) -> tuple[dict[str, Any], memoryview]:
     else:
         if request.media_type not in (BINARY, JSON):
             raise Refused.content_type(request.media_type, [BINARY])
-        if not length.isdecimal() or int(length) > len(body):
+        # More digits than these are beyond what Python turns into a number.
+        if not length.isdecimal() or len(length) > 20 or int(length) > len(body):
             raise Refused(
                 400,
                 "bad_request",
-                f"Inference-Header-Content-Length is {length!r}; it must be the length of the JSON, at most "
-                f"the body's {len(body)} bytes",
+                f"Inference-Header-Content-Length is {length[:40]!r}; it must be the length of the JSON, "
+                f"at most the body's {len(body)} bytes",
             )
         head, binary = body[: int(length)], body[int(length) :]
     content = read_json(bytes(head))
     if not isinstance(content, dict) or not isinstance(content.get("inputs"), list) or not content["inputs"]:
         raise Refused(400, "bad_request", "the body must be an object with 'inputs', a list of tensors")
+    if not isinstance(content.get("id", ""), str):
+        raise Refused(400, "bad_request", "'id' must be a string")
     return content, binary
+
+
+def _parameters(entry: Mapping[str, Any], of: str) -> Mapping[str, Any]:
+    """The parameters of a request, a tensor or an output, which may have none.
+
+    :raises Refused: 400, they are no object.
+    """
+    parameters = entry.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise Refused(400, "bad_request", f"{of}: 'parameters' must be an object")
+    return parameters
 
 
 class _Inputs:
@@ -206,7 +224,7 @@ class _Inputs:
             )
         else:
             rows = Columns(self._schema, count, lambda field: tensors[field.name].data)
-        broken = problems(rows)
+        broken = problems(rows, ENOUGH_PROBLEMS)
         if broken:
             raise BadRecords(broken)
         return rows
@@ -262,10 +280,10 @@ class _Tensor:
         name, shape, datatype = entry["name"], entry.get("shape"), entry.get("datatype")
         if not isinstance(shape, list) or not shape or any(type(n) is not int or n < 0 for n in shape):
             raise Refused(400, "bad_request", f"tensor {name!r}: 'shape' must be a list of sizes")
-        if datatype != "BYTES" and datatype not in _DTYPES:
-            known = ", ".join([*_DTYPES, "BYTES"])
+        if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in _DTYPES):
+            known = ", ".join(DATATYPES)
             raise Refused(400, "bad_request", f"tensor {name!r}: datatype {datatype!r} is not one of {known}")
-        size = (entry.get("parameters") or {}).get("binary_data_size")
+        size = _parameters(entry, f"tensor {name!r}").get("binary_data_size")
         if size is not None and (type(size) is not int or size < 0):
             raise Refused(400, "bad_request", f"tensor {name!r}: binary_data_size must be a size in bytes")
         tensor = cls(name, shape, datatype, entry.get("data"), size)
@@ -382,18 +400,34 @@ class _Tensor:
 
 def _wanted_outputs(content: Mapping[str, Any], schema: Schema) -> list[tuple[Field, bool]]:
     """The outputs to answer, and for each whether as binary."""
-    all_binary = bool((content.get("parameters") or {}).get("binary_data_output", False))
+    all_binary = _flag(_parameters(content, "the request"), "binary_data_output", default=False)
     requested = content.get("outputs")
-    if not requested:
+    if requested is None or requested == []:
         return [(field, all_binary) for field in schema]
+    if not isinstance(requested, list):
+        raise Refused(400, "bad_request", "'outputs' must be a list of objects with a 'name'")
     by_name = {field.name: field for field in schema}
-    wanted = []
+    wanted: list[tuple[Field, bool]] = []
     for entry in requested:
         name = entry.get("name") if isinstance(entry, dict) else None
-        if name not in by_name:
+        if not isinstance(name, str) or name not in by_name:
             raise Refused(400, "bad_request", f"output {name!r} is not one of {', '.join(schema.names)}")
-        wanted.append((by_name[name], bool((entry.get("parameters") or {}).get("binary_data", all_binary))))
+        if any(name == field.name for field, _ in wanted):
+            raise Refused(400, "bad_request", f"output {name!r} is asked for twice")
+        parameters = _parameters(entry, f"output {name!r}")
+        wanted.append((by_name[name], _flag(parameters, "binary_data", default=all_binary)))
     return wanted
+
+
+def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    """A parameter that is true or false.
+
+    :raises Refused: 400, it is neither.
+    """
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise Refused(400, "bad_request", f"the parameter {name!r} must be true or false")
+    return value
 
 
 def _to_binary(field: Field, array: Array) -> bytes:

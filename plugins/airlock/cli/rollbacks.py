@@ -1,0 +1,67 @@
+"""Going back to an earlier version."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from airlock.cli.output import AsJson, print_json, say
+from airlock.exceptions import Conflict
+
+
+def rollback(
+    service: Annotated[str, typer.Argument(help="The service.")],
+    stage: Annotated[str, typer.Option("--stage", help="Where: PROD, say.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why. It goes on the record.")],
+    to: Annotated[
+        str | None, typer.Option("--to", help="model@3; without it, the last version that is not marked bad.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put an earlier approved version of a service into use again, in seconds, without asking gates.
+
+    Where a new version is being rolled out, that is ended, and the version in use stays.
+    """
+    from airlock.cli.client import connect, segment
+
+    path = f"services/{segment(service)}"
+    with connect() as api:
+        ways = api.get(f"{path}/ways-back", stage=stage)
+        plan = [_step(way, to) for way in ways]
+        if not yes:
+            for way, target in plan:
+                typer.echo(_in_words(way, target), err=True)
+            typer.confirm("Do this?", abort=True, err=True)
+        done: list[dict[str, Any]] = []
+        for way, target in plan:
+            if target is None:
+                done.append(api.post(f"{path}/rollout-ends", {"stage": stage, "reason": reason}))
+                continue
+            wanted = {"stage": stage, "mode": way["mode"], "from": way["in_use"], "to": target}
+            done.append(api.post(f"{path}/rollbacks", {**wanted, "reason": reason}))
+    if as_json:
+        print_json(done)
+        return
+    for way, target in plan:
+        say(f"{target or way['in_use']} is in use in {stage} ({way['mode']}).")
+
+
+def _step(way: dict[str, Any], to: str | None) -> tuple[dict[str, Any], str | None]:
+    """A way back and the version to go to; ``None`` where a rollout is ended and nothing else."""
+    if way["rollout_of"] is not None and to is None:
+        return way, None
+    if to is None and not way["targets"]:
+        raise Conflict(
+            f"There is no earlier version of {way['service']} in {way['stage']} ({way['mode']}) "
+            "that is not marked bad."
+        )
+    return way, to or way["targets"][0]
+
+
+def _in_words(way: dict[str, Any], target: str | None) -> str:
+    where = f"{way['service']} in {way['stage']} ({way['mode']})"
+    if target is None:
+        return f"{where}: the rollout of {way['rollout_of']} ends, {way['in_use']} stays."
+    return f"{where}: from {way['in_use']} back to {target}."

@@ -1,0 +1,159 @@
+"""Back to the last version that was approved at a stage: without gates, with a reason, in seconds.
+
+It needs the registry and the runtimes, and neither Airflow's scheduler nor a worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.exceptions import Conflict, DeploymentFailed, NotFound
+from airlock.orchestration.configuration import Settings
+from airlock.orchestration.placement import Placement, undeploy
+from airlock.orchestration.traffic import direct_all, return_traffic
+from airlock.orchestration.watching import Begun
+from airlock.spec import Mode
+
+if TYPE_CHECKING:
+    from airlock.registry import Registry
+    from airlock.registry.records import DeploymentRecord, RollbackRecord, RolloutRecord, StageVersion
+
+SECONDS_TO_GET_READY = 300.0
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """What a rollback would do now.
+
+    :param in_use: the version that would be left.
+    :param rollout: on its way to replace ``in_use``: it would be ended, and ``in_use`` stay.
+    :param targets: versions to go back to, the last one first; none is marked bad.
+    """
+
+    service: str
+    stage: str
+    mode: Mode
+    in_use: StageVersion
+    rollout: RolloutRecord | None
+    targets: Sequence[StageVersion]
+
+
+def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> WayBack:
+    """What a service can go back to at a stage.
+
+    A version can be gone back to if it was in use at the stage, which it was approved for, and has not been
+    left by a rollback since.
+
+    :raises NotFound: no version is in use there.
+    """
+    versions = registry.history.versions(service, stage, mode)
+    if not versions or versions[0].to_time is not None:
+        raise NotFound(
+            f"No version of {service} is in use in {stage} ({mode}).", mend=f"Look: airlock where {service}"
+        )
+    in_use = versions[0]
+    targets: dict[str, StageVersion] = {}
+    for version in versions[1:]:
+        left = registry.rollbacks.left_since(service, stage, mode, version.snapshot_digest, version.from_time)
+        if left is None and version.snapshot_digest != in_use.snapshot_digest:
+            targets.setdefault(version.snapshot_digest, version)
+    rollout = registry.rollouts.under_way(service, stage) if mode == "online" else None
+    return WayBack(service, stage, mode, in_use, rollout, list(targets.values()))
+
+
+def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
+    """Send all requests back to the version in use. The rollout's own task takes the new one away."""
+    ended = registry.rollouts.end(rollout.id, "rolled_back", f"{by}: {reason}", by=by)
+    return_traffic(registry, ended, reason)
+    return ended
+
+
+def roll_back(
+    settings: Settings, registry: Registry, way: WayBack, target: StageVersion, *, by: str, reason: str
+) -> RollbackRecord:
+    """Put an earlier version into use again. Asked again after it was killed, it goes on where it was.
+
+    :raises Conflict: another version is in use by now, or another rollback is under way.
+    :raises RuntimeBusy: the earlier version has to be deployed anew, and every runtime for it is full.
+    :raises DeploymentFailed: it does not get ready; requests still go where they went.
+    """
+    if way.rollout is not None:
+        end_rollout(registry, way.rollout, by=by, reason=reason)
+    rollback = registry.rollbacks.begin(way.in_use, target, requested_by=by, reason=reason)
+    return finish(settings, registry, rollback)
+
+
+def finish(settings: Settings, registry: Registry, rollback: RollbackRecord) -> RollbackRecord:
+    """Do what a rollback still lacks."""
+    if rollback.ended_at is not None:
+        return rollback
+    deployment = None
+    if rollback.mode == "online":
+        deployment = _standing(registry, rollback) or _bring_up(settings, registry, rollback)
+    registry.history.make_current(
+        passage_id=rollback.to_passage_id,
+        deployment_id=deployment.id if deployment else None,
+        service=rollback.service,
+        stage=rollback.stage,
+        mode=rollback.mode,
+        snapshot_digest=rollback.to_digest,
+    )
+    if deployment is not None:
+        direct_all(registry, deployment, f"rolled back by {rollback.requested_by}: {rollback.reason}")
+        for other in registry.deployments.live(rollback.service, rollback.stage, rollback.mode):
+            if other.purpose == "passage" and other.snapshot_digest == rollback.from_digest:
+                undeploy(settings, registry, other, f"rolled back: {rollback.reason}")
+    return registry.rollbacks.end(rollback.id)
+
+
+def _standing(registry: Registry, rollback: RollbackRecord) -> DeploymentRecord | None:
+    """A deployment of the earlier version that still answers, as it does during its drain."""
+    ready = [
+        deployment
+        for deployment in registry.deployments.live(rollback.service, rollback.stage, rollback.mode)
+        if deployment.state == "ready" and deployment.snapshot_digest == rollback.to_digest
+    ]
+    return ready[-1] if ready else None
+
+
+def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) -> DeploymentRecord:
+    placement = Placement(
+        settings=settings,
+        registry=registry,
+        snapshot=registry.snapshots.get(rollback.to_digest),
+        service=rollback.service,
+        stage=rollback.stage,
+        mode=rollback.mode,
+        key=rollback.id,
+        purpose="passage",
+        passage_id=rollback.to_passage_id,
+        resources=registry.catalog.service(rollback.service).resources,
+    )
+    begun, deadline = Begun(), time.monotonic() + SECONDS_TO_GET_READY
+    while True:
+        deployment = placement.bring_up(placement.claim(), begun)
+        if deployment.state == "ready":
+            return deployment
+        if time.monotonic() > deadline:
+            raise DeploymentFailed(
+                f"{deployment.snapshot_name} is not ready on {deployment.runtime} yet.",
+                mend="Ask for the rollback again: it goes on where it is.",
+            )
+
+
+def choose(way: WayBack, name: str | None) -> StageVersion:
+    """The version to go back to: the last one, or the one that is named.
+
+    :raises Conflict: there is none, or it is none of those that can be gone back to.
+    """
+    known = ", ".join(version.snapshot_name for version in way.targets) or "none"
+    for version in way.targets:
+        if name in (None, version.snapshot_name, version.snapshot_digest):
+            return version
+    where = f"{way.service} in {way.stage}"
+    if name is None:
+        raise Conflict(f"There is no earlier version of {where} that is not marked bad.")
+    raise Conflict(f"{name} is no version that {where} can go back to. Known: {known}.")

@@ -1,0 +1,161 @@
+"""Ways back: from which version of a service to which earlier one, by whom, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+
+from airlock.exceptions import Conflict, NotFound
+from airlock.registry import tables
+from airlock.registry.database import Database
+from airlock.registry.history import current_versions
+from airlock.registry.ledger import append
+from airlock.registry.records import RollbackRecord, StageVersion
+from airlock.spec import Mode
+from airlock.spec.digest import canonical_json
+
+
+class Rollbacks:
+    """Begins ways back, and remembers them: what a service left at a stage is bad there from then on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self, left: StageVersion, target: StageVersion, *, requested_by: str, reason: str
+    ) -> RollbackRecord:
+        """Decide to go back from the version in use to an earlier one; asked again, return the same rollback.
+
+        :raises Conflict: another rollback of the service is under way there, or another version is in use.
+        """
+        rollback_id = _id(left)
+        with self._database.write() as transaction:
+            connection = transaction.connection
+            columns = tables.rollbacks.c
+            here = and_(
+                columns.service == left.service, columns.stage == left.stage, columns.mode == left.mode
+            )
+            under_way = _select(connection, and_(here, columns.ended_at.is_(None)))
+            known = _select(connection, columns.id == rollback_id) or under_way
+            if known:
+                if (known[0].id, known[0].to_digest) != (rollback_id, target.snapshot_digest):
+                    raise Conflict(
+                        f"{left.service} is going back to {known[0].to_name} in {left.stage} already, "
+                        f"as {known[0].requested_by} asked."
+                    )
+                return known[0]
+            in_use = current_versions(connection, left.service, left.stage, left.mode)
+            if [version.from_time for version in in_use] != [left.from_time]:
+                name = in_use[0].snapshot_name if in_use else "nothing"
+                raise Conflict(
+                    f"{left.snapshot_name} is not in use in {left.stage} any more, but {name}.",
+                    mend="Look again: airlock where.",
+                )
+            values = {
+                "service": left.service,
+                "stage": left.stage,
+                "mode": left.mode,
+                "from_digest": left.snapshot_digest,
+                "from_deployment_id": left.deployment_id,
+                "to_digest": target.snapshot_digest,
+                "to_passage_id": target.passage_id,
+                "reason": reason,
+            }
+            connection.execute(
+                insert(tables.rollbacks).values(
+                    id=rollback_id, requested_by=requested_by, began_at=transaction.now, **values
+                )
+            )
+            append(transaction, "rollback.began", rollback_id, requested_by, values)
+            return _get(connection, rollback_id)
+
+    def end(self, rollback_id: str) -> RollbackRecord:
+        """The earlier version is in use; said again, it changes nothing."""
+        with self._database.write() as transaction:
+            connection = transaction.connection
+            if _get(connection, rollback_id).ended_at is None:
+                is_it = tables.rollbacks.c.id == rollback_id
+                connection.execute(update(tables.rollbacks).where(is_it).values(ended_at=transaction.now))
+                append(transaction, "rollback.ended", rollback_id, "airlock", {})
+            return _get(connection, rollback_id)
+
+    def get(self, rollback_id: str) -> RollbackRecord:
+        """One rollback.
+
+        :raises NotFound: there is none of this id.
+        """
+        with self._database.read() as connection:
+            return _get(connection, rollback_id)
+
+    def list(self, service: str, stage: str | None = None, mode: Mode | None = None) -> list[RollbackRecord]:
+        """A service's rollbacks, the newest first."""
+        columns = tables.rollbacks.c
+        condition = columns.service == service
+        if stage is not None:
+            condition &= columns.stage == stage
+        if mode is not None:
+            condition &= columns.mode == mode
+        with self._database.read() as connection:
+            return _select(connection, condition)
+
+    def left_since(
+        self, service: str, stage: str, mode: Mode, snapshot_digest: str, since: datetime
+    ) -> RollbackRecord | None:
+        """The rollback by which a service left a snapshot at a stage since a moment, if it has."""
+        found = (
+            rollback
+            for rollback in self.list(service, stage, mode)
+            if rollback.from_digest == snapshot_digest and rollback.began_at >= since
+        )
+        return next(found, None)
+
+
+def _id(left: StageVersion) -> str:
+    content = [left.service, left.stage, left.mode, left.snapshot_digest, left.from_time.isoformat()]
+    return "back-" + hashlib.sha256(canonical_json(content)).hexdigest()[:12]
+
+
+def _get(connection: Connection, rollback_id: str) -> RollbackRecord:
+    found = _select(connection, tables.rollbacks.c.id == rollback_id)
+    if not found:
+        raise NotFound(f"The registry has no rollback {rollback_id!r}.")
+    return found[0]
+
+
+def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RollbackRecord]:
+    left, target = tables.snapshots.alias("left"), tables.snapshots.alias("target")
+    columns = tables.rollbacks.c
+    query = (
+        select(
+            *columns,
+            left.c.model.label("from_model"),
+            left.c.version.label("from_version"),
+            target.c.model.label("to_model"),
+            target.c.version.label("to_version"),
+        )
+        .join(left, left.c.digest == columns.from_digest)
+        .join(target, target.c.digest == columns.to_digest)
+        .where(condition)
+        .order_by(columns.began_at.desc(), columns.id)
+    )
+    return [
+        RollbackRecord(
+            id=row.id,
+            service=row.service,
+            stage=row.stage,
+            mode=row.mode,
+            from_digest=row.from_digest,
+            from_name=f"{row.from_model}@{row.from_version}",
+            from_deployment_id=row.from_deployment_id,
+            to_digest=row.to_digest,
+            to_name=f"{row.to_model}@{row.to_version}",
+            to_passage_id=row.to_passage_id,
+            requested_by=row.requested_by,
+            reason=row.reason,
+            began_at=row.began_at,
+            ended_at=row.ended_at,
+        )
+        for row in connection.execute(query)
+    ]

@@ -1,0 +1,233 @@
+"""How traffic moves to new versions: the step each rollout is at, and what was found at every move."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+
+from airlock.exceptions import NotFound
+from airlock.registry import tables
+from airlock.registry.database import Database, Transaction
+from airlock.registry.ledger import append
+from airlock.registry.records import (
+    JsonObject,
+    RolloutMove,
+    RolloutOutcome,
+    RolloutRecord,
+    RolloutStep,
+)
+from airlock.spec.digest import canonical_json
+from airlock.spec.digest import digest as digest_of
+
+
+class Rollouts:
+    """Rollouts by passage and stage. A move stands here before any traffic follows it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self,
+        *,
+        passage_id: str,
+        service: str,
+        stage: str,
+        strategy: JsonObject,
+        deployment_id: str,
+        current_deployment_id: str | None,
+    ) -> RolloutRecord:
+        """Begin to move traffic to a deployment; asked again, return the same rollout as it is.
+
+        Another one of the service at this stage (of a passage that was superseded) is stopped.
+        """
+        rollout_id = _id(passage_id, stage, deployment_id)
+        with self._database.write() as transaction:
+            connection = transaction.connection
+            columns = tables.rollouts.c
+            known = _select(connection, columns.id == rollout_id)
+            if known:
+                return known[0]
+            is_other = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
+            for other in _select(connection, is_other):
+                _end(transaction, other, "stopped", f"{deployment_id} takes its place", "airlock")
+            values = {
+                "passage_id": passage_id,
+                "service": service,
+                "stage": stage,
+                "strategy": strategy,
+                "deployment_id": deployment_id,
+                "current_deployment_id": current_deployment_id,
+            }
+            connection.execute(
+                insert(tables.rollouts).values(
+                    id=rollout_id, step=0, extended=0, began_at=transaction.now, **values
+                )
+            )
+            append(transaction, "rollout.began", rollout_id, "airlock", values)
+            return _get(connection, rollout_id)
+
+    def measure_from(self, rollout_id: str, step: int, readings: JsonObject) -> RolloutRecord:
+        """Let a step begin now, measured from these readings; one that has begun goes on as it is."""
+        with self._database.write() as transaction:
+            rollout = _get(transaction.connection, rollout_id)
+            if rollout.step == step and rollout.since is None and rollout.outcome is None:
+                _change(transaction, rollout, {"since": transaction.now, "readings": readings})
+            return _get(transaction.connection, rollout_id)
+
+    def advance(self, rollout: RolloutRecord, evidence: JsonObject) -> RolloutRecord:
+        """Go on to the next step. It is said of the step that ``rollout`` is at, and so once only."""
+        changes: JsonObject = {"step": rollout.step + 1, "extended": 0, "asked": None}
+        return self._move(rollout, "advance", evidence, {**changes, "since": None, "readings": None})
+
+    def extend(self, rollout: RolloutRecord, evidence: JsonObject) -> RolloutRecord:
+        """Prolong the step, once more than ``rollout`` says."""
+        return self._move(rollout, "extend", evidence, {"extended": rollout.extended + 1})
+
+    def ask(self, rollout: RolloutRecord, evidence: JsonObject) -> RolloutRecord:
+        """Ask people about this evidence; where they are asked already, nothing changes."""
+        if rollout.asked is not None:
+            return rollout
+        return self._move(rollout, "ask", evidence, {"asked": digest_of(evidence)})
+
+    def end(
+        self,
+        rollout_id: str,
+        outcome: RolloutOutcome,
+        reason: str,
+        evidence: JsonObject | None = None,
+        by: str = "airlock",
+    ) -> RolloutRecord:
+        """End a rollout; one that has ended keeps its first outcome.
+
+        :param evidence: what the guards had found, where they decided.
+        """
+        with self._database.write() as transaction:
+            rollout = _get(transaction.connection, rollout_id)
+            if rollout.outcome is None:
+                _end(transaction, rollout, outcome, reason, by, evidence)
+            return _get(transaction.connection, rollout_id)
+
+    def get(self, rollout_id: str) -> RolloutRecord:
+        """One rollout.
+
+        :raises NotFound: there is none of this id.
+        """
+        with self._database.read() as connection:
+            return _get(connection, rollout_id)
+
+    def under_way(self, service: str, stage: str) -> RolloutRecord | None:
+        """The rollout that has not ended yet; ``None`` if there is none."""
+        columns = tables.rollouts.c
+        condition = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
+        with self._database.read() as connection:
+            found = _select(connection, condition)
+        return found[0] if found else None
+
+    def steps(self, rollout_id: str) -> list[RolloutStep]:
+        """Every move of a rollout with its evidence, in their order."""
+        columns = tables.rollout_steps.c
+        query = select(tables.rollout_steps).where(columns.rollout_id == rollout_id).order_by(columns.id)
+        with self._database.read() as connection:
+            return [
+                RolloutStep(
+                    rollout_id=row.rollout_id,
+                    step=row.step,
+                    extended=row.extended,
+                    move=row.move,
+                    evidence=row.evidence,
+                    recorded_at=row.recorded_at,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def list(self, passage_id: str, stage: str | None = None) -> list[RolloutRecord]:
+        """A passage's rollouts, the oldest first."""
+        condition = tables.rollouts.c.passage_id == passage_id
+        if stage is not None:
+            condition &= tables.rollouts.c.stage == stage
+        with self._database.read() as connection:
+            return _select(connection, condition)
+
+    def _move(
+        self, seen: RolloutRecord, move: RolloutMove, evidence: JsonObject, changes: JsonObject
+    ) -> RolloutRecord:
+        """Change a rollout if it is still where it was seen; otherwise somebody has moved it before."""
+        with self._database.write() as transaction:
+            rollout = _get(transaction.connection, seen.id)
+            if (rollout.step, rollout.extended, rollout.asked, rollout.outcome) == (
+                seen.step,
+                seen.extended,
+                seen.asked,
+                None,
+            ):
+                _remember(transaction, rollout, move, evidence, "airlock", {})
+                _change(transaction, rollout, changes)
+            return _get(transaction.connection, seen.id)
+
+
+def _id(passage_id: str, stage: str, deployment_id: str) -> str:
+    return "rol-" + hashlib.sha256(canonical_json([passage_id, stage, deployment_id])).hexdigest()[:12]
+
+
+def _end(
+    transaction: Transaction,
+    rollout: RolloutRecord,
+    outcome: RolloutOutcome,
+    reason: str,
+    by: str,
+    evidence: JsonObject | None = None,
+) -> None:
+    moves: dict[RolloutOutcome, RolloutMove] = {
+        "completed": "complete",
+        "rolled_back": "roll_back",
+        "stopped": "stop",
+    }
+    ending = {"outcome": outcome, "reason": reason}
+    _remember(transaction, rollout, moves[outcome], evidence or {}, by, ending)
+    _change(transaction, rollout, {**ending, "ended_at": transaction.now})
+
+
+def _remember(
+    transaction: Transaction,
+    rollout: RolloutRecord,
+    move: RolloutMove,
+    evidence: JsonObject,
+    by: str,
+    more: JsonObject,
+) -> None:
+    values: dict[str, Any] = {"step": rollout.step, "extended": rollout.extended, "move": move}
+    transaction.connection.execute(
+        insert(tables.rollout_steps).values(
+            rollout_id=rollout.id, evidence=evidence, recorded_at=transaction.now, **values
+        )
+    )
+    details = {
+        **values,
+        "passage": rollout.passage_id,
+        "stage": rollout.stage,
+        "deployment": rollout.deployment_id,
+        "evidence_digest": digest_of(evidence),
+        **more,
+    }
+    append(transaction, f"rollout.{move}", rollout.id, by, details)
+
+
+def _change(transaction: Transaction, rollout: RolloutRecord, changes: JsonObject) -> None:
+    transaction.connection.execute(
+        update(tables.rollouts).where(tables.rollouts.c.id == rollout.id).values(**changes)
+    )
+
+
+def _get(connection: Connection, rollout_id: str) -> RolloutRecord:
+    found = _select(connection, tables.rollouts.c.id == rollout_id)
+    if not found:
+        raise NotFound(f"The registry has no rollout {rollout_id!r}.")
+    return found[0]
+
+
+def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RolloutRecord]:
+    columns = tables.rollouts.c
+    query = select(tables.rollouts).where(condition).order_by(columns.began_at, columns.id)
+    return [RolloutRecord(**row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,161 @@
+"""What a deployment did in an interval: the difference of two readings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airlock.exceptions import CheckError
+from airlock.rollouts.reading import Reading, Series
+
+_REQUESTS = "airlock_requests_total"
+_SECONDS = "airlock_request_seconds_bucket"
+_SCORES = "airlock_score_bucket"
+_CLOCKS_DIFFER = timedelta(seconds=60)
+"""How far the clocks of Airflow and of a runtime may be apart."""
+
+_COUNTERS = ("_total", "_bucket", "_count", "_sum")
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of values by bucket.
+
+    :param bounds: the greatest value of each bucket, rising; the last is infinite.
+    :param counts: how many values are in each bucket.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """How many values there are."""
+        return sum(self.counts)
+
+    def over(self, bounds: Sequence[float]) -> Histogram:
+        """The same values in fewer buckets, whose bounds are among its own."""
+        counts = []
+        below = 0.0
+        for bound in bounds:
+            up_to = sum(count for own, count in zip(self.bounds, self.counts, strict=True) if own <= bound)
+            counts.append(up_to - below)
+            below = up_to
+        return Histogram(tuple(bounds), tuple(counts))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one version did in an interval.
+
+    :param increases: how far each counter rose.
+    :param values: what everything else is at the end.
+    :param restarted: the process that counts began anew within the interval; what it counted before is lost.
+    """
+
+    since: datetime
+    until: datetime
+    increases: Mapping[Series, float]
+    values: Mapping[Series, float]
+    restarted: bool = False
+
+    @property
+    def requests(self) -> int:
+        """Requests that it answered, however."""
+        return round(self.increase(_REQUESTS))
+
+    @property
+    def errors(self) -> int:
+        """Requests that it answered with a status of 400 or above."""
+        return round(
+            sum(
+                value
+                for (name, labels), value in self.increases.items()
+                if name == _REQUESTS and _status(dict(labels).get("code", "")) >= 400
+            )
+        )
+
+    def increase(self, name: str, labels: Mapping[str, str] | None = None) -> float:
+        """How far a counter rose, summed over the series that have these labels."""
+        return sum(_matching(self.increases, name, labels or {}))
+
+    def value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
+        """What a metric is, summed over the series that have these labels; ``None`` where there is none."""
+        found = list(_matching(self.values, name, labels or {}))
+        return sum(found) if found else None
+
+    def knows(self, name: str) -> bool:
+        """Whether the deployment shows a metric of this name."""
+        return any(name == each for each, _ in self.increases) or any(name == each for each, _ in self.values)
+
+    @property
+    def latency(self) -> Histogram:
+        """Seconds from request to answer."""
+        return self._histogram(_SECONDS)
+
+    @property
+    def scores(self) -> Histogram:
+        """The first number of each answer."""
+        return self._histogram(_SCORES)
+
+    def _histogram(self, name: str) -> Histogram:
+        up_to: dict[float, float] = {}
+        for (each, labels), value in self.increases.items():
+            if each == name:
+                bound = float(dict(labels)["le"])
+                up_to[bound] = up_to.get(bound, 0.0) + value
+        bounds = tuple(sorted(up_to))
+        counts = tuple(
+            max(0.0, up_to[bound] - (up_to[bounds[index - 1]] if index else 0.0))
+            for index, bound in enumerate(bounds)
+        )
+        return Histogram(bounds, counts)
+
+
+def difference(before: Reading, after: Reading) -> Measured:
+    """What happened between two readings of one deployment.
+
+    A counter that fell, or a process that began anew, has counted from nothing since: then all that it shows
+    belongs to the interval, as Prometheus' ``increase`` has it.
+
+    :raises CheckError: the readings are of two processes that ran side by side.
+    """
+    if _is_another_process(before, after):
+        raise CheckError(
+            "The address is answered by several processes, which count each for itself.",
+            mend="Run one replica where guards watch.",
+        )
+    restarted = before.started != after.started or any(
+        _is_counter(name) and value < before.samples.get((name, labels), 0.0)
+        for (name, labels), value in after.samples.items()
+    )
+    increases, values = {}, {}
+    for series, value in after.samples.items():
+        if _is_counter(series[0]):
+            increases[series] = value if restarted else value - before.samples.get(series, 0.0)
+        else:
+            values[series] = value
+    return Measured(before.at, after.at, increases, values, restarted)
+
+
+def _is_another_process(before: Reading, after: Reading) -> bool:
+    """Whether what counts now ran already when something else was read."""
+    if before.started is None or after.started is None or before.started == after.started:
+        return False
+    return after.started < before.at.timestamp() - _CLOCKS_DIFFER.total_seconds()
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith(_COUNTERS)
+
+
+def _status(code: str) -> int:
+    return int(code) if code.isdigit() else 0
+
+
+def _matching(samples: Mapping[Series, float], name: str, labels: Mapping[str, str]) -> Iterator[float]:
+    for (each, own), value in samples.items():
+        if each == name and labels.items() <= dict(own).items() and math.isfinite(value):
+            yield value

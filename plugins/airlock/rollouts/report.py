@@ -1,0 +1,113 @@
+"""The page that shows a rollout: every move with what the guards had found, both versions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+_FOLDER = Path(__file__).parent
+
+_MOVES: Mapping[str, str] = {
+    "advance": "went on",
+    "extend": "was prolonged",
+    "ask": "asked people",
+    "complete": "took all traffic",
+    "roll_back": "went back",
+    "stop": "was stopped",
+}
+_BADGES: Mapping[str, str] = {
+    "advance": "pass",
+    "extend": "inconclusive",
+    "ask": "inconclusive",
+    "complete": "pass",
+    "roll_back": "fail",
+    "stop": "fail",
+}
+_VERDICTS = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
+
+
+@dataclass(frozen=True)
+class ReportedMove:
+    """One move of a rollout.
+
+    :param evidence: what was found, as it was recorded with the move.
+    """
+
+    move: str
+    at: datetime
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RolloutReport:
+    """All that the page shows.
+
+    :param current: the version that the new one was compared with.
+    :param strategy: as the life cycle has it, in words.
+    :param under_way: the step under way, ``None`` where it is over.
+    :param outcome: how it ended, ``None`` while it is under way.
+    :param decisions: what people said about it, a line each.
+    """
+
+    service: str
+    stage: str
+    snapshot: str
+    current: str
+    strategy: str
+    moves: Sequence[ReportedMove]
+    began: datetime
+    under_way: str | None
+    outcome: str | None
+    reason: str | None
+    rollout_id: str
+    decisions: Sequence[str] = ()
+
+
+def html(report: RolloutReport) -> str:
+    """Render the page: one self-contained file in which nothing runs."""
+    return _template().render(report=report, status=_status(report), headline=_headline(report))
+
+
+def _status(report: RolloutReport) -> str:
+    if report.outcome is None:
+        return "inconclusive" if report.moves and report.moves[-1].move == "ask" else "info"
+    return "pass" if report.outcome == "completed" else "fail"
+
+
+def _headline(report: RolloutReport) -> str:
+    match report.outcome:
+        case "completed":
+            return f"{report.snapshot} has all traffic."
+        case "rolled_back":
+            return f"{report.snapshot} was rolled back: {report.current} has all traffic."
+        case "stopped":
+            return f"The rollout of {report.snapshot} was stopped."
+    asks = report.moves and report.moves[-1].move == "ask"
+    return f"Under way: {report.under_way}{', and people are asked' if asks else ''}."
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.3g} %" if unit == "share" else f"{value:,.4g} {unit}".strip()
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([_FOLDER, _FOLDER.parent / "style"]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["moment"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
+    environment.globals |= {"MOVES": _MOVES, "BADGES": _BADGES, "VERDICTS": _VERDICTS}
+    return environment.get_template("report.html.jinja")

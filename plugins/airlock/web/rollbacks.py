@@ -1,0 +1,214 @@
+"""Going back to an earlier version of a service: what that would do, and doing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from pydantic import BaseModel, Field
+
+from airlock.exceptions import NotFound
+from airlock.orchestration.configuration import load_settings
+from airlock.orchestration.rollback import (
+    WayBack,
+    choose,
+    end_rollout,
+    find_way_back,
+    finish,
+    roll_back,
+)
+from airlock.registry import Registry
+from airlock.registry.records import RollbackRecord
+from airlock.spec import Mode
+from airlock.web.airflow_private import (
+    DagAccessEntity,
+    GetUserDep,
+    action_logging,
+    may_configure,
+    requires_access_dag,
+)
+from airlock.web.guards import RegistryDep, UserName
+
+router = APIRouter(tags=["rollbacks"])
+
+MODES: tuple[Mode, ...] = ("online", "batch")
+
+
+class NewRollback(BaseModel):
+    """What is to be left, and why."""
+
+    stage: str
+    mode: Mode = "online"
+    left: str = Field(
+        alias="from",
+        description="The version that is in use, `model@3`: who sees another one there decides on old news.",
+    )
+    to: str | None = Field(None, description="An earlier version; without it, the last one that is not bad.")
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+@dataclass(frozen=True)
+class WayBackView:
+    """What a rollback would do.
+
+    :param in_use: the version that would be left.
+    :param targets: versions to go back to, the last one first.
+    :param rollout_of: the version that is being rolled out there: ending that comes first.
+    """
+
+    service: str
+    stage: str
+    mode: str
+    in_use: str
+    targets: list[str]
+    rollout_of: str | None
+
+
+@dataclass(frozen=True)
+class RollbackView:
+    """A rollback.
+
+    :param ended_at: when the earlier version was in use; ``None`` while it is not.
+    """
+
+    id: str
+    service: str
+    stage: str
+    mode: str
+    left: str
+    to: str
+    requested_by: str
+    reason: str
+    began_at: datetime
+    ended_at: datetime | None
+
+
+def may_roll_back(registry: Registry, user: GetUserDep, name: str, stage: str) -> bool:
+    """Operators and administrators may, and everybody with one of the stage's roles."""
+    asked = {approval.role for approval in registry.catalog.policy(stage).approvals}
+    return may_configure(user) or bool(asked & set(registry.catalog.roles().of(name)))
+
+
+@router.get(
+    "/services/{dag_id}/ways-back",
+    dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))],
+)
+def ways_back(dag_id: str, stage: Annotated[str, Query()], registry: RegistryDep) -> list[WayBackView]:
+    """What a service could go back to at a stage, for each mode in which a version is in use there."""
+    found = []
+    for mode in MODES:
+        try:
+            found.append(_view(registry, find_way_back(registry, dag_id, stage, mode)))
+        except NotFound:
+            continue
+    if not found:
+        raise NotFound(f"No version of {dag_id} is in use in {stage}.", mend=f"Look: airlock where {dag_id}")
+    return found
+
+
+@router.get(
+    "/services/{dag_id}/rollbacks",
+    dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))],
+)
+def rollbacks(dag_id: str, registry: RegistryDep) -> list[RollbackView]:
+    """Every rollback of a service, the newest first."""
+    return [_shown(rollback) for rollback in registry.rollbacks.list(dag_id)]
+
+
+@router.post(
+    "/services/{dag_id}/rollbacks",
+    dependencies=[
+        Depends(requires_access_dag("PUT", DagAccessEntity.RUN)),
+        Depends(action_logging("airlock_rollback")),
+    ],
+)
+def go_back(
+    dag_id: str, wanted: NewRollback, user: GetUserDep, name: UserName, registry: RegistryDep
+) -> RollbackView:
+    """Put an earlier version into use again, without asking gates. It answers once that is so.
+
+    The same request again finds the same rollback, and finishes it where it was interrupted.
+    """
+    if not may_roll_back(registry, user, name, wanted.stage):
+        raise HTTPException(
+            403, f"Operators may go back, and who has a role of {wanted.stage}; you are neither."
+        )
+    settings = load_settings()
+    known = _known(registry, dag_id, wanted)
+    if known is not None:
+        return _shown(finish(settings, registry, known))
+    way = find_way_back(registry, dag_id, wanted.stage, wanted.mode)
+    if way.in_use.snapshot_name != wanted.left:
+        raise HTTPException(
+            409, f"{way.in_use.snapshot_name} is in use in {wanted.stage}, not {wanted.left}: look again."
+        )
+    target = choose(way, wanted.to)
+    return _shown(roll_back(settings, registry, way, target, by=name, reason=wanted.reason))
+
+
+class RolloutEnd(BaseModel):
+    """Why a rollout is not to go on."""
+
+    stage: str
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+@router.post(
+    "/services/{dag_id}/rollout-ends",
+    dependencies=[
+        Depends(requires_access_dag("PUT", DagAccessEntity.RUN)),
+        Depends(action_logging("airlock_end_rollout")),
+    ],
+)
+def stop_rollout(
+    dag_id: str, wanted: RolloutEnd, user: GetUserDep, name: UserName, registry: RegistryDep
+) -> WayBackView:
+    """Send all requests back to the version in use, and let the one that is being rolled out go."""
+    if not may_roll_back(registry, user, name, wanted.stage):
+        raise HTTPException(
+            403, f"Operators may end it, and who has a role of {wanted.stage}; you are neither."
+        )
+    way = find_way_back(registry, dag_id, wanted.stage, "online")
+    if way.rollout is not None:
+        end_rollout(registry, way.rollout, by=name, reason=wanted.reason)
+    return _view(registry, way)
+
+
+def _known(registry: Registry, service: str, wanted: NewRollback) -> RollbackRecord | None:
+    """The rollback that was asked for before: it is under way, or what it went back to is still in use."""
+    in_use = registry.history.current(service, wanted.stage, wanted.mode)
+    for rollback in registry.rollbacks.list(service, wanted.stage, wanted.mode)[:1]:
+        is_same = rollback.from_name == wanted.left and wanted.to in (None, rollback.to_name)
+        is_done = in_use is not None and in_use.snapshot_digest == rollback.to_digest
+        if is_same and (rollback.ended_at is None or is_done):
+            return rollback
+    return None
+
+
+def _view(registry: Registry, way: WayBack) -> WayBackView:
+    rollout = way.rollout
+    return WayBackView(
+        service=way.service,
+        stage=way.stage,
+        mode=way.mode,
+        in_use=way.in_use.snapshot_name,
+        targets=[version.snapshot_name for version in way.targets],
+        rollout_of=registry.deployments.get(rollout.deployment_id).snapshot_name if rollout else None,
+    )
+
+
+def _shown(rollback: RollbackRecord) -> RollbackView:
+    return RollbackView(
+        id=rollback.id,
+        service=rollback.service,
+        stage=rollback.stage,
+        mode=rollback.mode,
+        left=rollback.from_name,
+        to=rollback.to_name,
+        requested_by=rollback.requested_by,
+        reason=rollback.reason,
+        began_at=rollback.began_at,
+        ended_at=rollback.ended_at,
+    )

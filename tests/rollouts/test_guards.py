@@ -1,0 +1,184 @@
+"""What guards say of two versions."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock.rollouts import Finding, Look, Measured, judge
+from airlock.rollouts.score_distribution import index_bounds, stability_index
+from airlock.spec import ErrorRateGuard, Guard, LatencyGuard, MetricGuard, ScoreDistributionGuard
+from tests.rollouts.building import measured
+
+END = Look(planned=True, least_requests=300)
+BEFORE = Look(planned=False, least_requests=300)
+
+
+def only(guard: Guard, new: Measured, current: Measured, look: Look = END) -> Finding:
+    [result] = judge([guard], new, current, look)
+    [finding] = result.findings
+    assert result.status == finding.status
+    assert result.summary == finding.sentence
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("new", "current", "status"),
+    [
+        ((1000, 0), (9000, 0), "pass"),
+        ((1000, 3), (9000, 20), "pass"),
+        ((1000, 80), (9000, 20), "fail"),
+        ((1000, 12), (9000, 20), "inconclusive"),
+        ((100, 0), (9000, 0), "inconclusive"),
+        ((1000, 200), (9000, 1800), "inconclusive"),
+        ((0, 0), (9000, 0), "inconclusive"),
+    ],
+)
+def test_error_rates_are_compared(new: tuple[int, int], current: tuple[int, int], status: str) -> None:
+    assert only(ErrorRateGuard(), measured(*new), measured(*current)).status == status
+
+
+def test_a_sentence_says_the_numbers() -> None:
+    finding = only(ErrorRateGuard(), measured(1000, 80), measured(9000, 20))
+
+    assert finding.sentence == (
+        "80 of 1,000 requests failed, and 20 of 9,000 of the current version: more than 0.01 above it."
+    )
+    assert (finding.new, finding.limit) == (0.08, "at most 1 points above the current version")
+
+
+def test_what_is_plain_fails_before_the_end_and_nothing_passes_before_it() -> None:
+    broken, fine, current = measured(6, 6), measured(1000, 0), measured(120, 0)
+
+    assert only(ErrorRateGuard(), broken, current, BEFORE).status == "fail"
+    assert only(ErrorRateGuard(), fine, measured(9000, 0), BEFORE).status == "inconclusive"
+
+
+def test_an_error_rate_may_have_a_limit_of_its_own() -> None:
+    [result] = judge([ErrorRateGuard(max=0.02)], measured(1000, 100), measured(9000, 900), END)
+
+    assert [finding.status for finding in result.findings] == ["inconclusive", "fail"]
+
+
+def slow(milliseconds: float, n: int = 2000) -> Measured:
+    """Most requests in 3 ms, one of ten in so many."""
+    return measured(n, milliseconds=[3.0] * (n * 9 // 10) + [milliseconds] * (n // 10))
+
+
+@pytest.mark.parametrize(
+    ("new", "current", "status"),
+    [
+        (slow(15), slow(15), "pass"),
+        (slow(150), slow(15), "fail"),
+        (slow(9.9, 100), slow(9.9, 100), "inconclusive"),
+    ],
+)
+def test_percentiles_are_compared(new: Measured, current: Measured, status: str) -> None:
+    assert only(LatencyGuard(), new, current).status == status
+
+
+def test_two_sides_of_a_bucket_are_no_proof() -> None:
+    """19 and 21 ms lie in neighbouring buckets, which end at 20 and 50 ms."""
+    assert only(LatencyGuard(), slow(21), slow(19)).status == "inconclusive"
+
+
+def test_a_few_milliseconds_are_tolerated() -> None:
+    fast = measured(2000, milliseconds=[0.9] * 2000)
+
+    assert only(LatencyGuard(), measured(2000, milliseconds=[1.9] * 2000), fast).status == "pass"
+
+
+def test_a_percentile_may_have_a_limit_of_its_own() -> None:
+    guard = LatencyGuard(p95_ratio=None, p99_ms=50)
+
+    assert only(guard, slow(30), slow(30)).status == "pass"
+    assert only(guard, slow(300), slow(300)).status == "fail"
+
+
+def scores(seed: int, n: int, mean: float = 0.3) -> list[float]:
+    dice = random.Random(seed)
+    return [min(max(dice.gauss(mean, 0.1), 0.0), 1.0) for _ in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("new", "status"),
+    [
+        (scores(1, 3000), "pass"),
+        (scores(1, 3000, mean=0.5), "fail"),
+        (scores(1, 250), "inconclusive"),
+        ([], "inconclusive"),
+    ],
+)
+def test_scores_are_spread_as_the_current_versions_are(new: list[float], status: str) -> None:
+    mine = measured(len(new), scores=new)
+    current = measured(9000, scores=scores(2, 9000))
+
+    assert only(ScoreDistributionGuard(), mine, current).status == status
+
+
+def test_few_scores_of_one_distribution_do_not_fail() -> None:
+    """The plain index of 60 scores is above the limit more often than not; its bounds are not."""
+    plain = sure = 0
+    for seed in range(100):
+        mine, other = (measured(60, scores=scores(seed + k, 60)).scores for k in (0, 1000))
+        plain += stability_index(mine, other) > 0.2
+        sure += index_bounds(mine, other, 1.645)[0] > 0.2
+
+    assert plain > 25
+    assert sure <= 5
+
+
+def test_any_metric_may_be_watched() -> None:
+    guard = MetricGuard("process_resident_memory_bytes", max_ratio=1.5)
+    current = measured(9, others={"process_resident_memory_bytes": 100})
+
+    assert only(guard, measured(9, others={"process_resident_memory_bytes": 140}), current).status == "pass"
+    assert only(guard, measured(9, others={"process_resident_memory_bytes": 160}), current).status == "fail"
+    assert only(guard, measured(9), current).status == "inconclusive"
+
+
+def test_a_counter_is_taken_per_request() -> None:
+    guard = MetricGuard("fallbacks_total", max_increase=0.05)
+    current = measured(9000, others={"fallbacks_total": 90})
+
+    assert only(guard, measured(1000, others={"fallbacks_total": 12}), current).status == "pass"
+    assert only(guard, measured(1000, others={"fallbacks_total": 120}), current).status == "fail"
+    assert (
+        only(guard, measured(1000), current).sentence == "The new version shows no metric 'fallbacks_total'."
+    )
+
+
+_versions = st.builds(
+    lambda n, failed, times, values: measured(n, min(failed, n), milliseconds=times, scores=values),
+    st.integers(0, 5000),
+    st.integers(0, 50),
+    st.lists(st.floats(0, 5000), max_size=20),
+    st.lists(st.floats(0, 1), max_size=20),
+)
+_GUARDS: list[Guard] = [
+    ErrorRateGuard(max=0.1),
+    LatencyGuard(p50_ms=3, p99_ratio=2),
+    ScoreDistributionGuard(),
+    MetricGuard("process_start_time_seconds", max=1),
+    MetricGuard("airlock_errors_total", max=0.1, max_increase=0.1, max_ratio=2),
+]
+
+
+@given(_versions, _versions, st.booleans(), st.integers(1, 1000))
+def test_there_is_always_a_verdict_in_words(
+    new: Measured, current: Measured, planned: bool, least_requests: int
+) -> None:
+    for result in judge(_GUARDS, new, current, Look(planned, least_requests)):
+        assert result.findings
+        assert all(finding.sentence.endswith((".", ").", "?")) for finding in result.findings)
+
+
+@given(_versions, st.integers(1, 1000))
+def test_a_version_never_fails_against_itself(version: Measured, least_requests: int) -> None:
+    guards = [ErrorRateGuard(), LatencyGuard(p50_ratio=1.1, p99_ratio=1.1), ScoreDistributionGuard()]
+
+    for look in (Look(True, least_requests), Look(False, least_requests)):
+        assert {result.status for result in judge(guards, version, version, look)} <= {"pass", "inconclusive"}
