@@ -20,7 +20,7 @@ from airlock_host.snapshot import Deployment
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class Histogram:
@@ -59,7 +59,7 @@ class Measurements(Collector):
 
     def __init__(self, deployment: Deployment, outputs: Schema) -> None:
         self._deployment = deployment
-        self._labels = {
+        self.labels = {
             "service": deployment.service,
             "stage": deployment.stage,
             "snapshot": deployment.snapshot,
@@ -78,7 +78,7 @@ class Measurements(Collector):
         """Count an answered request."""
         self._requests[endpoint, status] += 1
         if endpoint not in self._seconds:
-            self._seconds[endpoint] = Histogram(_SECONDS)
+            self._seconds[endpoint] = Histogram(SECONDS)
         self._seconds[endpoint].add(seconds)
 
     def refused(self, reason: str) -> None:
@@ -103,7 +103,7 @@ class Measurements(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metric families; called by prometheus-client."""
-        names, values = list(self._labels), list(self._labels.values())
+        names, values = list(self.labels), list(self.labels.values())
         info = InfoMetricFamily("airlock_deployment", "The deployment that answers.")
         info.add_metric([], {key: getattr(self._deployment, key) for key in Deployment.__annotations__})
         yield info
