@@ -38,7 +38,8 @@ class Cluster:
             self.servers = REAL
             return
         self.mock = MockCluster()
-        self.servers = TransactionalFront(self.mock.servers).servers
+        self.front = TransactionalFront(self.mock.servers)
+        self.servers = self.front.servers
 
     def topic(self, name: str = "topic") -> str:
         """A new topic of four partitions."""
@@ -119,6 +120,8 @@ class Cluster:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Where a group stands, by partition."""
+        if not REAL:
+            return self.front.standing(group, topic)
         reader = Consumer({"bootstrap.servers": self.servers, "group.id": group})
         try:
             partitions = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
@@ -152,7 +155,7 @@ class Stream:
     def dead_letters(self) -> list[Message]:
         return self.cluster.read(self.content["dead_letter"])
 
-    def done(self, *also: str) -> bool:
+    def done(self) -> bool:
         """Whether every record of the input is committed."""
         standing = self.cluster.committed(self.content["group"], self.content["input"])
         return sum(standing.values()) >= self.cluster.count(self.content["input"])

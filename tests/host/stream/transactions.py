@@ -72,10 +72,14 @@ class _Request:
 
 
 class TransactionalFront:
-    """The front of a mock cluster of one broker."""
+    """The front of a mock cluster of one broker.
+
+    :ivar commits: the offsets of every committed transaction, in order.
+    """
 
     def __init__(self, servers: str) -> None:
         self._behind = int(servers.rpartition(":")[2])
+        self.commits: list[dict[Place, int]] = []
         self._offsets: dict[Place, int] = {}
         self._pending: dict[str, dict[Place, int]] = defaultdict(dict)
         self._port = 0
@@ -83,6 +87,12 @@ class TransactionalFront:
         threading.Thread(target=lambda: asyncio.run(self._serve(started)), daemon=True).start()
         started.wait(10)
         self.servers = f"127.0.0.1:{self._port}"
+
+    def standing(self, group: str, topic: str) -> dict[int, int]:
+        """Where a group stands, by partition."""
+        return {
+            place[2]: offset for place, offset in dict(self._offsets).items() if place[:2] == (group, topic)
+        }
 
     async def _serve(self, started: threading.Event) -> None:
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**26)
@@ -157,7 +167,9 @@ class TransactionalFront:
                 error = fields.number("h")
                 if error == 0:
                     ended = self._pending.pop(request.transactional_id, {})
-                    self._offsets.update(ended if request.commits else {})
+                    if request.commits:
+                        self._offsets.update(ended)
+                        self.commits.append(ended)
         return frame
 
     def _standing(self, request: _Request, fields: _Reader, frame: bytearray) -> bytes:
