@@ -55,9 +55,7 @@ def start_worker(tmp_path: Path, stream: Stream) -> Iterator[StartWorker]:
     """Starts ``airlock_host stream`` processes and ends them with the test."""
     started: list[LiveWorker] = []
 
-    def start(
-        snapshot: Path, *options: str, file: Stream | None = None, **environment: str
-    ) -> LiveWorker:
+    def start(snapshot: Path, *options: str, file: Stream | None = None, **environment: str) -> LiveWorker:
         worker = LiveWorker(
             snapshot, file or stream, tmp_path / f"worker-{len(started)}", options, **environment
         )
@@ -67,5 +65,3 @@ def start_worker(tmp_path: Path, stream: Stream) -> Iterator[StartWorker]:
     yield start
     for worker in started:
         worker.kill()
-
-

@@ -44,5 +44,8 @@ class MockCluster:
     def fail(self, request: int, *codes: int) -> None:
         """Answer the next requests of a kind with errors."""
         self._library.rd_kafka_mock_push_request_errors_array(
-            self._cluster, ctypes.c_int16(request), ctypes.c_size_t(len(codes)), (ctypes.c_int * len(codes))(*codes)
+            self._cluster,
+            ctypes.c_int16(request),
+            ctypes.c_size_t(len(codes)),
+            (ctypes.c_int * len(codes))(*codes),
         )

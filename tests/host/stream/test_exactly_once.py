@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections import defaultdict
@@ -76,7 +75,10 @@ def numbers_in(messages: list[Message]) -> list[int]:
 def write_numbers(stream: Stream, first: int, last: int) -> None:
     stream.cluster.write(
         stream.content["input"],
-        ({"key": str(n), "value": b'{"n":%d}' % (n % 7), "partition": n % PARTITIONS} for n in range(first, last)),
+        (
+            {"key": str(n), "value": b'{"n":%d}' % (n % 7), "partition": n % PARTITIONS}
+            for n in range(first, last)
+        ),
     )
 
 
@@ -107,3 +109,139 @@ def test_no_answer_is_lost_or_doubled_when_the_worker_is_killed_again_and_again(
     stream.wait()
     assert worker.end() == 0, worker.log
     assert numbers_in(committed(stream, (stream.content["output"],))) == list(range(RECORDS))
+
+
+def test_a_worker_comes_and_the_other_goes_in_the_middle(
+    stream: Stream, double: Path, start_worker: StartWorker
+) -> None:
+    stream.change(batch={"records": 200})
+    blue = start_worker(double, AIRLOCK_SNAPSHOT="double@1")
+    blue.ready()
+    write_numbers(stream, 0, 20_000)
+    green = start_worker(double, AIRLOCK_SNAPSHOT="double@2")
+    green.ready()
+    write_numbers(stream, 20_000, 30_000)
+    assert blue.end() == 0, blue.log
+    write_numbers(stream, 30_000, 40_000)
+    stream.wait()
+    assert green.end() == 0, green.log
+    answers = committed(stream, (stream.content["output"],))
+    assert numbers_in(answers) == list(range(40_000))
+    assert {headers(answer)["airlock-snapshot"] for answer in answers} == {"double@1", "double@2"}
+
+
+def test_the_share_changes_in_the_middle(stream: Stream, double: Path, start_worker: StartWorker) -> None:
+    canary = stream.cluster.topic("canary")
+    stream.change(batch={"records": 200})
+    worker = start_worker(double)
+    worker.ready()
+    seen: list[set[bytes | None]] = []
+    first = 0
+    for percent in (0, 5, 50, 100, 0):
+        stream.change(share={"topic": canary, "percent": percent})
+        wait_for(
+            lambda percent=percent: worker.metric("airlock_stream_share_percent") == {canary: percent}, "it"
+        )  # type: ignore[misc]
+        before = {message.key() for message in stream.cluster.read(canary)}
+        write_numbers(stream, first, first + 2_000)
+        stream.wait()
+        seen.append({message.key() for message in stream.cluster.read(canary)} - before)
+        first += 2_000
+    assert worker.end() == 0, worker.log
+    assert [len(keys) for keys in seen[::2]] == [0, len(seen[2]), 0]
+    assert 40 < len(seen[1]) < 170
+    assert 850 < len(seen[2]) < 1150
+    assert len(seen[3]) == 2_000
+    forwarded = stream.cluster.read(canary)
+    assert numbers_in(stream.answers() + forwarded) == list(range(10_000))
+    assert not any(message.headers() for message in forwarded)
+
+
+def test_the_new_version_answers_its_share_into_the_same_output(
+    stream: Stream, double: Path, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    canary = stream.cluster.topic("canary")
+    stream.change(share={"topic": canary, "percent": 30})
+    new = Stream(stream.cluster, tmp_path / "new.json", {**stream.content, "input": canary, "group": canary})
+    del new.content["share"]
+    new.change()
+    old_worker = start_worker(double, AIRLOCK_SNAPSHOT="double@1")
+    new_worker = start_worker(double, file=new, AIRLOCK_SNAPSHOT="double@2")
+    write_numbers(stream, 0, 1_000)
+    stream.wait()
+    # Marks of transactions stand between forwarded records: their offsets do not count them.
+    wait_for(lambda: len(stream.answers()) >= 1_000, "the answers of both")
+    assert [worker.end() for worker in (old_worker, new_worker)] == [0, 0]
+    answers = stream.answers()
+    assert numbers_in(answers) == list(range(1_000))
+    by_new = [one for one in answers if headers(one)["airlock-snapshot"] == "double@2"]
+    assert 200 < len(by_new) < 400
+
+
+@pytest.mark.skipif(bool(REAL), reason="only the mock cluster fails on demand")
+@pytest.mark.parametrize(
+    ("request_kind", "code"),
+    [(END_TRANSACTION, CONCURRENT_TRANSACTIONS), (COMMIT_OFFSETS, ILLEGAL_GENERATION)],
+)
+def test_errors_of_a_transaction_cost_no_record(
+    stream: Stream, double: Path, start_worker: StartWorker, request_kind: int, code: int
+) -> None:
+    worker = start_worker(double)
+    worker.ready()
+    stream.cluster.mock.fail(request_kind, code)
+    write_numbers(stream, 0, 100)
+    stream.wait()
+    assert worker.end() == 0, worker.log
+    answers = stream.answers()
+    aborted = worker.log.count("a transaction is aborted")
+    assert aborted == (code == ILLEGAL_GENERATION)
+    # The aborted ones are there as well on the mock, and were the first of their process.
+    numbers = numbers_in([one for one in answers if not headers(one)["airlock-transaction"].endswith("/1")])
+    assert (numbers if aborted else numbers_in(answers)) == list(range(100))
+
+
+@pytest.mark.skipif(bool(REAL), reason="only the mock cluster fails on demand")
+def test_a_worker_whose_place_was_taken_ends_with_3(
+    stream: Stream, double: Path, start_worker: StartWorker
+) -> None:
+    worker = start_worker(double)
+    worker.ready()
+    stream.cluster.mock.fail(ADD_OFFSETS, PRODUCER_FENCED)
+    write_numbers(stream, 0, 1)
+    assert worker.process.wait(30) == 3
+    assert "another worker took this one's place" in worker.log.splitlines()[-1]
+
+
+@pytest.mark.skipif(
+    not REAL, reason="the mock cluster does not hide aborted records (KAFKA_BOOTSTRAP_SERVERS)"
+)
+def test_readers_of_committed_records_never_see_an_aborted_one(
+    stream: Stream, double: Path, start_worker: StartWorker
+) -> None:
+    stream.change(batch={"records": 100}, instance="one")
+    write_numbers(stream, 0, 20_000)
+    for _ in range(5):
+        worker = start_worker(double)
+        worker.ready()
+        time.sleep(0.3)
+        worker.kill()
+    start_worker(double)
+    stream.wait()
+    assert numbers_in(stream.answers()) == list(range(20_000))
+
+
+def test_two_that_read_the_same_see_what_the_other_answers(
+    stream: Stream, double: Path, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """A shadow: a worker with a group and topics of its own on the same input."""
+    own = {name: stream.cluster.topic(name) for name in ("output", "dead_letter")}
+    shadow = Stream(
+        stream.cluster, tmp_path / "shadow.json", {**stream.content, **own, "group": own["output"]}
+    )
+    shadow.change()
+    workers = [start_worker(double), start_worker(double, file=shadow)]
+    write_numbers(stream, 0, 500)
+    stream.wait()
+    shadow.wait()
+    assert [worker.end() for worker in workers] == [0, 0]
+    assert numbers_in(stream.answers()) == numbers_in(shadow.answers()) == list(range(500))

@@ -192,7 +192,9 @@ class TransactionalFront:
         return bytes(frame)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]) -> None:
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
+) -> None:
     """Pass whole frames on until one side closes."""
     try:
         while True:

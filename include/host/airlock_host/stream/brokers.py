@@ -169,6 +169,9 @@ def patiently(call: Callable[[], object], what: str, seconds: float = 60.0) -> N
             return
         except KafkaException as raised:
             error: KafkaError = raised.args[0]
+            # Asked first: librdkafka says of a fenced producer too that it should abort.
+            if error.code() in _FENCED:
+                raise _told(error, what) from None
             if error.txn_requires_abort():
                 raise Aborted(f"{what}: {error.str()}") from None
             if not error.retriable() or error.fatal() or time.monotonic() > deadline:

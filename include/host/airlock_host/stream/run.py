@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from airlock_host.exceptions import HostError
 from airlock_host.jobs import write_whole
 from airlock_host.models import load
 from airlock_host.snapshot import Deployment, Snapshot
@@ -76,14 +75,7 @@ def stream(options: StreamOptions) -> None:
     _stop_on_signals(worker, options.drain_seconds)
     workers.append(worker)
     log.info("%s reads %s for the group %s", clients.name, settings.input, settings.group)
-    try:
-        worker.run()
-    except HostError:
-        if worker.at_work:
-            log.exception("the worker cannot go on")
-            clients.close()
-            _leave(1)
-        raise
+    worker.run()
     log.info("the group is left")
 
 

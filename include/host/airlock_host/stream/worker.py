@@ -118,9 +118,10 @@ class Worker:
                 if messages:
                     self._answer(messages)
         finally:
+            self.joined = False
+            self._in_hand = None
             self._thread.shutdown(wait=False)
-        self.joined = False
-        self._clients.close()
+            self._clients.close()
 
     def _read(self) -> list[Message]:
         """The next micro-batch; nothing where none begins within the idle time."""
