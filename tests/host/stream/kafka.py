@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from host.serving.live import wait_for
 from host.stream.mock_cluster import MockCluster
@@ -233,7 +233,8 @@ class LiveWorker:
 
 def headers(message: Message) -> dict[str, str]:
     """A record's headers, the last of each name, as text."""
-    return {name: value.decode() for name, value in message.headers() or []}  # type: ignore[union-attr]
+    found: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
+    return {name: value.decode() for name, value in found}
 
 
 _LABEL = re.compile('([a-z]+)="([^"]*)"')

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -64,7 +65,7 @@ def as_avro(record: dict[str, Any]) -> bytes:
 
 TIME = 1_774_958_400_000_000
 LOAN = {**GOOD, "applied": np.datetime64(TIME, "us").item()}
-WRITE = {
+WRITE: dict[str, Callable[..., bytes]] = {
     "json": lambda **keys: json.dumps({**GOOD, **keys}).encode(),
     "avro": lambda **keys: as_avro({**GOOD, "applied": TIME, **keys}),
     "arrow": lambda **keys: as_arrow({**LOAN, **keys}),

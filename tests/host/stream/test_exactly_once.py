@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Message
 
 from host.serving.live import wait_for
-from host.stream.kafka import PARTITIONS, REAL, StartWorker, Stream, headers
+from host.stream.kafka import PARTITIONS, REAL, LiveWorker, StartWorker, Stream, headers
 from host.stream.mock_cluster import ADD_OFFSETS, COMMIT_OFFSETS, END_TRANSACTION
 
 RECORDS = 100_000
@@ -61,10 +62,10 @@ def committed(stream: Stream, topics: tuple[str, ...]) -> list[Message]:
         kept.add(max(exactly[spans], key=lambda one: written[one][0].timestamp()[1]))
         standing.update(moves)
     last: dict[str, int] = defaultdict(int)
-    for name, number in written:
-        last[name] = max(last[name], number)
-    for name, number in written.keys() - kept:
-        assert number == last[name], "a process went on behind a transaction that is not committed"
+    for process, count in written:
+        last[process] = max(last[process], count)
+    for process, count in written.keys() - kept:
+        assert count == last[process], "a process went on behind a transaction that is not committed"
     return [message for transaction in kept for message in written[transaction]]
 
 
@@ -139,9 +140,8 @@ def test_the_share_changes_in_the_middle(stream: Stream, double: Path, start_wor
     first = 0
     for percent in (0, 5, 50, 100, 0):
         stream.change(share={"topic": canary, "percent": percent})
-        wait_for(
-            lambda percent=percent: worker.metric("airlock_stream_share_percent") == {canary: percent}, "it"
-        )  # type: ignore[misc]
+        in_force = {canary: float(percent)}
+        wait_for(partial(_tells, worker, in_force), "word of the share")
         before = {message.key() for message in stream.cluster.read(canary)}
         write_numbers(stream, first, first + 2_000)
         stream.wait()
@@ -176,6 +176,10 @@ def test_the_new_version_answers_its_share_into_the_same_output(
     assert numbers_in(answers) == list(range(1_000))
     by_new = [one for one in answers if headers(one)["airlock-snapshot"] == "double@2"]
     assert 200 < len(by_new) < 400
+
+
+def _tells(worker: LiveWorker, share: dict[str, float]) -> bool:
+    return worker.metric("airlock_stream_share_percent") == share
 
 
 @pytest.mark.skipif(bool(REAL), reason="only the mock cluster fails on demand")

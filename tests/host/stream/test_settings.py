@@ -85,7 +85,7 @@ def test_mistakes_are_named(tmp_path: Path, keys: dict[str, Any], mistake: str) 
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputUnusable, match="has 3 mistakes: .*'tpyo'.*'group'.*'batch.wait_ms'"):
+    with pytest.raises(InputUnusable, match=r"has 3 mistakes: .*'tpyo'.*'group'.*'batch.wait_ms'"):
         read(tmp_path, tpyo=1, group=7, batch={"wait_ms": "long"})
 
 

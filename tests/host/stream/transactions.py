@@ -1,9 +1,9 @@
 """What a broker does at the end of a transaction and the mock cluster does not: offsets.
 
 The mock takes the offsets of a transaction and forgets them. This stands in front of it on a port of its own,
-passes everything on, and keeps them as a broker does: they count from the moment the transaction is committed,
-and never where it is aborted or its producer is replaced. It changes only the answers to who asks where a group
-stands, and the port in the addresses that the mock tells.
+passes everything on, and keeps them as a broker does: they count from the moment the transaction is
+committed, and never where it is aborted or its producer is replaced. It changes only the answers to who asks
+where a group stands, and the port in the addresses that the mock tells.
 """
 
 from __future__ import annotations

@@ -71,6 +71,8 @@ def stream(options: StreamOptions) -> None:
     # What the libraries and the model hold stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
+    # Nor after every few hundred of the thousands of records that each micro-batch brings and drops.
+    gc.set_threshold(100_000, 10, 10)
     worker = Worker(settings, clients, values, model, deployment, measurements, share_file)
     _stop_on_signals(worker, options.drain_seconds)
     workers.append(worker)
