@@ -62,7 +62,7 @@ def _decoder(settings: StreamSettings, outputs: Schema) -> Callable[[bytes], lis
             except ImportError:
                 raise KafkaUnusable("fastavro is not installed: install airlock-host[kafka]") from None
             schema = fastavro.parse_schema(answer_type(outputs))
-            return lambda value: [fastavro.schemaless_reader(io.BytesIO(value), schema, None)]
+            return lambda value: [fastavro.schemaless_reader(io.BytesIO(value), schema, None)]  # type: ignore[list-item]
 
 
 def _messages(settings: StreamSettings) -> Iterator[Message]:
@@ -98,7 +98,7 @@ def _messages(settings: StreamSettings) -> Iterator[Message]:
                 if wrong is None:
                     yield message
                 elif wrong.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())  # type: ignore[arg-type]
+                    left.discard(message.partition())
                 elif not wrong.retriable():
                     raise KafkaUnusable(f"{settings.output}: {wrong.str()}")
             if time.monotonic() > deadline:
