@@ -34,7 +34,7 @@ class StreamMeasurements(Measurements):
         self._rated = (time.monotonic(), 0)
 
     def batch(self, records: int, seconds: float) -> None:
-        """Count a micro-batch, from its last record read to its commit."""
+        """Count a micro-batch that was committed, with the time since its last record was read."""
         self._read += records
         self._batches += 1
         self._batch_seconds.add(seconds)

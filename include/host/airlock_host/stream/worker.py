@@ -41,6 +41,8 @@ class _Batch:
     :param messages: all of its records.
     :param own: those that are answered here.
     :param forwarded: those that go to the share's topic.
+    :param after: by partition the offset behind its last record.
+    :param begun: when it was read.
     :param work: what becomes of ``own``.
     """
 
@@ -48,17 +50,19 @@ class _Batch:
     own: list[Message]
     forwarded: list[Message]
     share: Share | None
+    after: dict[Partition, int]
+    begun: float
     work: Future[Outcome]
 
 
 class Worker:
     """Answers the records of one group until it is told to stop.
 
-    Nothing is in hand when partitions change hands: records are read, answered and committed by turns, and
-    while a slow model keeps a micro-batch waiting, the partitions are paused and a rebalance waits for it.
+    While one micro-batch is written and committed, the model has the next one. Before partitions change hands
+    what is in hand is committed, and what was read behind it is forgotten; while a slow model keeps a
+    micro-batch waiting, the partitions are paused and a rebalance waits for it.
 
     :ivar joined: whether it is a member of its group.
-    :ivar at_work: whether the model has a micro-batch in hand.
     """
 
     def __init__(
@@ -72,7 +76,6 @@ class Worker:
         share_file: ShareFile,
     ) -> None:
         self.joined = False
-        self.at_work = False
         self._settings = settings
         self._clients = clients
         self._codec = codec
@@ -91,8 +94,14 @@ class Worker:
         self._looked = 0.0
         self._positions: dict[Partition, int] = {}
         self._revoked: set[Partition] = set()
+        self._first: dict[Partition, int] = {}
         self._held: list[Message] = []
         self._in_hand: _Batch | None = None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a micro-batch is in hand."""
+        return self._in_hand is not None
 
     def stop(self) -> None:
         """End after the micro-batch in hand."""
@@ -115,8 +124,11 @@ class Worker:
             while not self._stopping:
                 self._look_around()
                 messages = self._read()
-                if messages:
-                    self._answer(messages)
+                following = self._begin(messages) if messages else None
+                self._settle()
+                if following is not None:
+                    self._take(following)
+            self._settle()
         finally:
             self.joined = False
             self._in_hand = None
@@ -129,7 +141,7 @@ class Worker:
         self._revoked.clear()
         messages, self._held = self._held, []
         if not messages:
-            first = consumer.poll(_IDLE_SECONDS)
+            first = consumer.poll(0 if self.at_work else _IDLE_SECONDS)
             if first is None:
                 return []
             messages.append(first)
@@ -143,27 +155,26 @@ class Worker:
 
     def _without_revoked(self, messages: list[Message]) -> list[Message]:
         """Leave out records of partitions that changed hands while they were gathered."""
-        kept, first = [], dict[Partition, int]()
-        for message in messages:
-            partition = _partition(message)
-            if partition in self._revoked:
-                first.setdefault(partition, _offset(message))
-            else:
-                kept.append(message)
-        self._rewind(first)
-        return kept
+        left_out = {_partition(message) for message in messages} & self._revoked
+        self._rewind(left_out)
+        self._revoked.clear()
+        return [message for message in messages if _partition(message) not in left_out]
 
-    def _answer(self, messages: list[Message]) -> None:
-        """Score a micro-batch and commit it."""
-        begun = time.perf_counter()
-        batch = self._begin(messages)
-        self.at_work = True
-        if not wait([batch.work], _LOOK_SECONDS).done:
-            self._wait_paused(batch)
+    def _take(self, following: _Batch) -> None:
+        """Take the next micro-batch in hand, unless it was read behind something that changed meanwhile."""
+        if self._revoked:
+            following.work.cancel()
+            self._rewind(following.after.keys())
         else:
-            self._commit(batch)
-        self.at_work = False
-        self._measurements.batch(len(messages), time.perf_counter() - begun)
+            self._in_hand = following
+
+    def _settle(self) -> None:
+        """Commit the micro-batch in hand, when the model is done with it."""
+        if self._in_hand is None:
+            return
+        if not wait([self._in_hand.work], _LOOK_SECONDS).done:
+            self._wait_paused(self._in_hand)
+        self._finish()
 
     def _begin(self, messages: list[Message]) -> _Batch:
         """Give the model its records."""
@@ -174,13 +185,18 @@ class Worker:
             for message in messages:
                 (forwarded if _is_held_by(share, message) else own).append(message)
         values = [message.value() for message in own]
+        after: dict[Partition, int] = {}
+        for message in messages:
+            partition, offset = _partition(message), _offset(message)
+            self._first.setdefault(partition, offset)
+            after[partition] = offset + 1
+        begun = time.perf_counter()
         work = self._thread.submit(score, values, self._codec, self._model)
-        return _Batch(messages, own, forwarded, share, work)
+        return _Batch(messages, own, forwarded, share, after, begun, work)
 
     def _wait_paused(self, batch: _Batch) -> None:
-        """Commit a micro-batch that takes long: stay in the group meanwhile, without reading on."""
+        """Stay in the group while a micro-batch takes long, without reading on."""
         consumer = self._clients.consumer
-        self._in_hand = batch
         consumer.pause(consumer.assignment())
         self._measurements.paused(True)
         try:
@@ -190,7 +206,6 @@ class Worker:
                     # Of a partition that came meanwhile.
                     self._held.append(message)
                     consumer.pause(consumer.assignment())
-            self._finish()
         finally:
             consumer.resume(consumer.assignment())
             self._measurements.paused(False)
@@ -198,24 +213,18 @@ class Worker:
     def _finish(self) -> None:
         """Commit what is in hand, unless a rebalance made that happen already."""
         if self._in_hand is not None:
-            batch, self._in_hand = self._in_hand, None
-            self._commit(batch)
+            self._commit(self._in_hand)
+            self._in_hand = None
 
     def _commit(self, batch: _Batch) -> None:
         """Write what became of a micro-batch, and its offsets, in one transaction; or nothing at all."""
         outcome = batch.work.result()
-        first: dict[Partition, int] = {}
-        after: dict[Partition, int] = {}
-        for message in batch.messages:
-            partition, offset = _partition(message), _offset(message)
-            first.setdefault(partition, offset)
-            after[partition] = offset + 1
         producer, consumer = self._clients.producer, self._clients.consumer
         self._transactions += 1
         try:
             patiently(producer.begin_transaction, "begin_transaction")
             self._produce(batch, outcome)
-            offsets = [TopicPartition(*partition, offset) for partition, offset in after.items()]
+            offsets = [TopicPartition(*partition, offset) for partition, offset in batch.after.items()]
             group = consumer.consumer_group_metadata()
             # The answers first, so that offsets never move on without them, whatever a broker makes of it.
             if producer.flush(60.0):
@@ -223,15 +232,16 @@ class Worker:
             patiently(lambda: producer.send_offsets_to_transaction(offsets, group, 30.0), "sending offsets")
             patiently(lambda: producer.commit_transaction(60.0), "committing")
         except Aborted as error:
-            self._abort(error, first)
+            self._abort(error, batch.after.keys())
             return
         self._aborts = 0
-        self._positions.update(after)
+        self._positions.update(batch.after)
+        self._measurements.batch(len(batch.messages), time.perf_counter() - batch.begun)
         self._measurements.answered(len(outcome.answers), len(batch.forwarded), outcome.scored)
         for poison in outcome.poisons.values():
             self._measurements.dead_letter(poison.reason)
 
-    def _abort(self, error: Aborted, first: dict[Partition, int]) -> None:
+    def _abort(self, error: Aborted, partitions: Iterable[Partition]) -> None:
         """Give the transaction up and read its records again, those of partitions that are still here."""
         self._aborts += 1
         self._measurements.aborted()
@@ -243,19 +253,24 @@ class Worker:
         if self._aborts >= _MOST_ABORTS:
             raise KafkaUnusable(f"{self._aborts} transactions in a row had to be aborted: {error}")
         time.sleep(min(5.0, 0.1 * 2**self._aborts))
-        self._rewind(first)
+        # What was read behind it comes again as well.
+        self._revoked.update(partitions)
+        self._held = [message for message in self._held if _partition(message) not in self._revoked]
+        self._rewind(partitions)
 
-    def _rewind(self, first: dict[Partition, int]) -> None:
-        """Read partitions again that are still here, from the given offsets or behind what is committed."""
+    def _rewind(self, partitions: Iterable[Partition]) -> None:
+        """Read on behind what is committed, in those of the partitions that are still here."""
         consumer = self._clients.consumer
         here = {(one.topic, one.partition) for one in consumer.assignment()}
-        again = [TopicPartition(*partition) for partition in first if partition in here]
+        again = [TopicPartition(*partition) for partition in partitions if partition in here]
         if not again:
             return
         try:
             for committed in consumer.committed(again, 30.0):
                 partition = (committed.topic, committed.partition)
-                consumer.seek(TopicPartition(*partition, max(committed.offset, first[partition])))
+                offset = committed.offset if committed.offset >= 0 else self._first.get(partition)
+                if offset is not None:
+                    consumer.seek(TopicPartition(*partition, offset))
         except KafkaException as error:
             raise KafkaUnusable(f"reading again: {error.args[0].str()}") from None
 
@@ -384,6 +399,8 @@ class Worker:
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Another worker reads on already: a transaction of this one is refused."""
         log.warning("partitions lost: %s", _listed(partitions))
+        # Committed later, in a new generation of the group, it would be answered twice.
+        self._in_hand = None
         self._forget(partitions)
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
@@ -392,6 +409,7 @@ class Worker:
         self._held = [message for message in self._held if _partition(message) not in gone]
         for partition in gone:
             self._positions.pop(partition, None)
+            self._first.pop(partition, None)
 
 
 class _TooLarge(Aborted):
