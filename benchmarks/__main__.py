@@ -27,6 +27,7 @@ SCRIPTS: list[tuple[str, list[str], list[str]]] = [
     ("passage.py", [], ["--rounds", "1"]),
     ("host_batch.py", [], ["--quick"]),
     ("host_rest.py", [], ["--quick"]),
+    ("stream.py", [], ["--quick"]),
 ]
 
 
@@ -66,7 +67,7 @@ SMALL = """
 
 def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
     """The document."""
-    dags, sqlite, postgresql, passage, batch, rest = answers
+    dags, sqlite, postgresql, passage, batch, rest, stream = answers
     linear, trees = batch["linear"], batch["trees"]
     rows = [
         (
@@ -133,6 +134,20 @@ def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
             for other, key, aim in (
                 ("a bare FastAPI handler calling the same model", "of_fastapi", "at least 0.85"),
                 ("`mlflow models serve`", "times_mlflow", "3 x"),
+            )
+        ),
+        *(
+            (
+                f"Kafka, {stream['records']:,} JSON records of 20 numbers, logistic regression",
+                f"{stream['host']['records_per_second']:,} records/s",
+                other,
+                f"{stream['host'][key]:.2f} x",
+                aim,
+            )
+            for other, key, aim in (
+                ("a bare loop without a model", "of_bare", "at least 0.85"),
+                ("that loop with as many headers", "of_bare_headers", ""),
+                ("that loop with JSON and the model", "of_bare_scoring", ""),
             )
         ),
         *(

@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``batch``, ``check``. Each imports what it needs when it runs."""
+"""The command line: ``serve``, ``stream``, ``batch``, ``check``. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from typing import Any, NoReturn
 
 from airlock_host import __version__
 from airlock_host.caches import find_room_for_caches
-from airlock_host.exceptions import HostError, InputUnusable
+from airlock_host.exceptions import Fenced, HostError, InputUnusable
 from airlock_host.processors import limit_threads, processors
 
 # Exit codes.
 BROKEN = 1
 USERS_DATA = 2
+FENCED = 3
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a sub-command and exit: 0, 1 (the model or the host is broken) or 2 (the caller's data is).
 
-    A job may also end with 124, 130 or 143 (:mod:`airlock_host.ending`). The last line on standard error says
-    why.
+    A worker of a stream ends with 3 where another took its place. A job may also end with 124, 130 or 143
+    (:mod:`airlock_host.ending`). The last line on standard error says why.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
@@ -37,10 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except HostError as error:
         sys.stdout.flush()
         print(f"airlock-host: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        code = USERS_DATA if isinstance(error, InputUnusable) else BROKEN
+        code = _code_of(error)
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _code_of(error: HostError) -> int:
+    match error:
+        case InputUnusable():
+            return USERS_DATA
+        case Fenced():
+            return FENCED
+        case _:
+            return BROKEN
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,10 +61,6 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="answer requests over REST")
     serve.set_defaults(run=_serve)
-    serve.add_argument("--model", type=Path, required=True, help="folder of the materialised snapshot")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8080, help="0 takes any free one (default: %(default)s)")
-    serve.add_argument("--port-file", type=Path, help="file to write the bound port to")
     serve.add_argument(
         "--max-body", type=int, default=16 * 2**20, help="largest request in bytes (default: %(default)s)"
     )
@@ -63,12 +70,28 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         help="calls of the model that may run at once; more than 1 only if its code allows it",
     )
-    serve.add_argument(
-        "--drain-seconds",
-        type=int,
-        default=30,
-        help="how long begun requests may go on after SIGTERM (default: %(default)s)",
-    )
+
+    stream = commands.add_parser("stream", help="answer the records of a Kafka topic")
+    stream.set_defaults(run=_stream)
+    stream.add_argument("--stream", type=Path, required=True, help="topics and brokers, a JSON file")
+
+    for persistent, what in ((serve, "begun requests"), (stream, "the micro-batch in hand")):
+        persistent.add_argument(
+            "--model", type=Path, required=True, help="folder of the materialised snapshot"
+        )
+        persistent.add_argument(
+            "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+        )
+        persistent.add_argument(
+            "--port", type=int, default=8080, help="0 takes any free one (default: %(default)s)"
+        )
+        persistent.add_argument("--port-file", type=Path, help="file to write the bound port to")
+        persistent.add_argument(
+            "--drain-seconds",
+            type=int,
+            default=30,
+            help=f"how long {what} may go on after SIGTERM (default: %(default)s)",
+        )
 
     serve.add_argument(
         "--read-seconds",
@@ -140,6 +163,26 @@ def _serve(options: argparse.Namespace) -> int:
             threads=options.threads,
             drain_seconds=options.drain_seconds,
             record_answers=options.record_answers,
+        )
+    )
+    return 0
+
+
+def _stream(options: argparse.Namespace) -> int:
+    # As in serve.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Micro-batches are small.
+    limit_threads(1)
+    from airlock_host.stream.run import StreamOptions, stream
+
+    stream(
+        StreamOptions(
+            model=options.model,
+            stream=options.stream,
+            host=options.host,
+            port=options.port,
+            port_file=options.port_file,
+            drain_seconds=options.drain_seconds,
         )
     )
     return 0

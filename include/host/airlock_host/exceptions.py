@@ -35,6 +35,14 @@ class StoreUnusable(HostError):
     """An object store cannot be reached, or refuses."""
 
 
+class KafkaUnusable(HostError):
+    """Brokers cannot be reached or refuse, a topic is not there, or a package for Kafka is not installed."""
+
+
+class Fenced(HostError):
+    """Another worker took this one's place: going on could answer records twice."""
+
+
 class InputUnusable(HostError):
     """The caller's data as a whole cannot be read: unreadable, not the right format, a column missing.
 

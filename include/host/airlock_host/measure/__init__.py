@@ -11,7 +11,7 @@ from typing import Any
 
 from airlock_host.exceptions import InputUnusable
 
-KINDS = ("records", "features", "smoke", "contract", "performance", "latency")
+KINDS = ("records", "features", "smoke", "contract", "performance", "latency", "shadow")
 
 
 def run(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +29,8 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
                             of the score job in ``results`` (``mode`` ``batch``, with its ``rejects`` file)
     ``performance``         measures predictions for ``dataset`` of ``candidate`` and ``champion``
     ``latency``             puts ``endpoint`` under load
+    ``shadow``              compares what two workers answered to the same records of a topic: of the stream
+                            files ``stream`` and ``shadow``; numbers within ``atol`` are the same
     ======================= =================================================================================
 
     Schemas are lists of fields as in a manifest. ``results`` holds the results of earlier steps by name.
@@ -64,6 +66,10 @@ def _measure(kind: str, job: Mapping[str, Any]) -> dict[str, Any]:
             from airlock_host.measure import latency
 
             return latency.measure(job)
+        case "shadow":
+            from airlock_host.measure import shadow
+
+            return shadow.measure(job)
         case _:
             from airlock_host.measure import inputs
 

@@ -23,7 +23,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Twenty buckets a decade, from 0.1 ms to 10 s: the numbers of the series R20 (ISO 3). None is wider than a
 # seventh of its lower bound, so that its middle is within 7 % of whatever fell into it.
 _R20 = (100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800, 900)
-_SECONDS = (*(number * 10.0**decade / 100 for decade in range(-4, 1) for number in _R20), 10.0)
+SECONDS = (*(number * 10.0**decade / 100 for decade in range(-4, 1) for number in _R20), 10.0)
 
 # Parts of the way from the least to the greatest score.
 _ENDS = (0.001, 0.002, 0.005, 0.01, 0.02)
@@ -66,7 +66,7 @@ class Measurements(Collector):
 
     def __init__(self, deployment: Deployment, outputs: Schema) -> None:
         self._deployment = deployment
-        self._labels = {
+        self.labels = {
             "service": deployment.service,
             "stage": deployment.stage,
             "snapshot": deployment.snapshot,
@@ -85,7 +85,7 @@ class Measurements(Collector):
         """Count an answered request."""
         self._requests[endpoint, status] += 1
         if endpoint not in self._seconds:
-            self._seconds[endpoint] = Histogram(_SECONDS)
+            self._seconds[endpoint] = Histogram(SECONDS)
         self._seconds[endpoint].add(seconds)
 
     def refused(self, reason: str) -> None:
@@ -110,7 +110,7 @@ class Measurements(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metric families; called by prometheus-client."""
-        names, values = list(self._labels), list(self._labels.values())
+        names, values = list(self.labels), list(self.labels.values())
         info = InfoMetricFamily("airlock_deployment", "The deployment that answers.")
         info.add_metric([], {key: getattr(self._deployment, key) for key in Deployment.__annotations__})
         yield info

@@ -1,0 +1,196 @@
+"""Values of records as rows, and rows as values: JSON, Avro and Arrow.
+
+Whatever the bytes are, each value is either read or refused by a :class:`Poison`; nothing is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import orjson
+
+from airlock_host.columns import Columns
+from airlock_host.exceptions import BadRecords, InputUnusable
+from airlock_host.json_rows import read_records, write_records
+from airlock_host.schema import Schema
+from airlock_host.stream.settings import StreamSettings
+
+Reason = Literal["empty", "too_large", "not_decodable", "bad_record", "model_failed", "answer_too_large"]
+
+_MOST_PROBLEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """Why a record cannot be answered.
+
+    :param reason: one word, for headers and measurements.
+    """
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What values hold.
+
+    :param good: positions of the values that could be read, in order.
+    :param ends: of each good value the row behind its last; ``None`` where each has one row.
+    :param rows: their rows, one after the other.
+    :param poisons: by position, why the others could not.
+    """
+
+    good: list[int]
+    ends: list[int] | None
+    rows: Columns
+    poisons: dict[int, Poison]
+
+
+class Codec(Protocol):
+    """One format of values."""
+
+    def read(self, values: Sequence[bytes | None]) -> Values:
+        """Read the values of a micro-batch."""
+
+    def write(self, answer: Columns, ends: list[int] | None) -> list[bytes]:
+        """The values that answer: one for each that was read, see :attr:`Values.ends`."""
+
+
+def codec(settings: StreamSettings, inputs: Schema, outputs: Schema) -> Codec:
+    """The codec of a stream.
+
+    :raises InputUnusable: the format's schema does not fit the model's.
+    :raises KafkaUnusable: the format needs a package that is not installed.
+    """
+    limit = settings.max_record_bytes
+    match settings.format:
+        case "json":
+            return RecordCodec(inputs, _read_json, _write_json, limit)
+        case "avro":
+            from airlock_host.stream.avro import avro_functions
+
+            assert settings.avro is not None
+            return RecordCodec(inputs, *avro_functions(settings.avro, inputs, outputs), limit)
+        case "arrow":
+            from airlock_host.stream.arrow import ArrowCodec
+
+            return ArrowCodec(inputs, limit)
+
+
+def sort_out(
+    values: Sequence[bytes | None], read: Callable[[bytes], Any], limit: int
+) -> tuple[list[int], list[Any], dict[int, Poison]]:
+    """Decode each value.
+
+    :param read: raises whatever it likes for what it cannot read.
+    :returns: the positions of those that could be, what they hold, and why the others could not.
+    """
+    good, contents = [], []
+    poisons: dict[int, Poison] = {}
+    for position, value in enumerate(values):
+        if value is None:
+            poisons[position] = Poison("empty", "the record has no value")
+        elif len(value) > limit:
+            poisons[position] = Poison(
+                "too_large", f"the value has {len(value)} bytes; max_record_bytes allows {limit}"
+            )
+        else:
+            try:
+                contents.append(read(value))
+            except BadRecords as error:
+                poisons[position] = bad_record(error)
+            except Exception as error:
+                poisons[position] = Poison("not_decodable", f"{error}" or type(error).__name__)
+            else:
+                good.append(position)
+    return good, contents, poisons
+
+
+def bad_record(error: BadRecords) -> Poison:
+    """A record that was read and breaks the input schema."""
+    problems = [str(problem).partition(": ")[2] or str(problem) for problem in error.problems]
+    more = len(problems) - _MOST_PROBLEMS
+    shown = "; ".join(problems[:_MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+    return Poison("bad_record", shown)
+
+
+class RecordCodec:
+    """Values of one record each."""
+
+    def __init__(
+        self,
+        inputs: Schema,
+        read: Callable[[bytes], Any],
+        write: Callable[[Columns], list[bytes]],
+        limit: int,
+    ) -> None:
+        """:param read: a value as what :func:`~airlock_host.json_rows.read_records` reads.
+        :param write: an answer as a value a row.
+        :param limit: the most bytes of a value.
+        """
+        self._inputs = inputs
+        self._read = read
+        self._write = write
+        self._limit = limit
+
+    def read(self, values: Sequence[bytes | None]) -> Values:
+        """Decode one by one, and check all at once."""
+        # Not joined into one list and decoded at once: two broken values can make a right one between them.
+        try:
+            records = list(map(self._read, values))  # type: ignore[arg-type]
+            if max(map(len, values), default=0) > self._limit:  # type: ignore[arg-type]
+                raise ValueError
+            good, poisons = list(range(len(values))), dict[int, Poison]()
+        except Exception:
+            good, records, poisons = sort_out(values, self._read, self._limit)
+        while True:
+            try:
+                return Values(good, None, read_records(records, self._inputs), poisons)
+            except BadRecords as error:
+                by_record: dict[int, list[Any]] = {}
+                for problem in error.problems:
+                    by_record.setdefault(problem.record, []).append(problem)
+                for record, problems in by_record.items():
+                    poisons[good[record]] = bad_record(BadRecords(problems))
+                good = [position for record, position in enumerate(good) if record not in by_record]
+                records = [content for record, content in enumerate(records) if record not in by_record]
+
+    def write(self, answer: Columns, ends: list[int] | None) -> list[bytes]:
+        """A value a row."""
+        return self._write(answer)
+
+
+def _read_json(value: bytes) -> Any:
+    return orjson.loads(value)
+
+
+def _write_json(answer: Columns) -> list[bytes]:
+    return list(map(orjson.dumps, write_records(answer)))
+
+
+def joined(parts: Sequence[Columns], schema: Schema) -> Columns:
+    """Rows of several columns, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Columns(
+        schema,
+        sum(part.count for part in parts),
+        lambda field: np.concatenate([part[field.name] for part in parts]) if parts else [],
+    )
+
+
+def unfitting(names: Sequence[str], schema: Schema, what: str) -> None:
+    """Refuse other fields than the schema's.
+
+    :raises InputUnusable: naming those that are missing, or not the model's.
+    """
+    unknown = [name for name in names if name not in schema.names]
+    missing = [field.name for field in schema if field.name not in names and not field.nullable]
+    if unknown or missing:
+        found = [f"has {name!r}, which is not a field of this model" for name in unknown]
+        found += [f"lacks {name!r}" for name in missing]
+        raise InputUnusable(f"{what} {', '.join(found)}")

@@ -1,0 +1,105 @@
+"""The process that streams: its port, loading, signals, the end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from airlock_host.jobs import write_whole
+from airlock_host.models import load
+from airlock_host.snapshot import Deployment, Snapshot
+from airlock_host.stream.brokers import Clients
+from airlock_host.stream.codecs import codec
+from airlock_host.stream.health import HealthServer
+from airlock_host.stream.measurements import StreamMeasurements
+from airlock_host.stream.settings import read_settings
+from airlock_host.stream.shares import ShareFile
+from airlock_host.stream.worker import Worker
+from airlock_host.warm_up import warm_up
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How to stream.
+
+    :param stream: the stream file.
+    :param port: 0 takes any free one.
+    :param port_file: where the bound port is written, whole or not at all, as soon as it is bound.
+    :param drain_seconds: how long the micro-batch in hand may take after SIGTERM.
+    """
+
+    model: Path
+    stream: Path
+    host: str
+    port: int
+    port_file: Path | None
+    drain_seconds: int
+
+
+def stream(options: StreamOptions) -> None:
+    """Load the model, join the group, and answer records until SIGTERM or SIGINT; then leave the group.
+
+    :raises HostError: the stream file, the model or the brokers cannot be used.
+    """
+    settings = read_settings(options.stream)
+    share_file = ShareFile(options.stream, settings)
+    snapshot, deployment = Snapshot.open(options.model), Deployment.from_environment()
+    measurements = StreamMeasurements(deployment, snapshot.outputs)
+    workers: list[Worker] = []
+    health = HealthServer(
+        options.host,
+        options.port,
+        lambda: any(worker.joined for worker in workers),
+        measurements.text,
+    )
+    if options.port_file is not None:
+        write_whole(options.port_file, f"{health.port}\n".encode())
+    log.info("listening on http://%s:%s, loading %s", options.host, health.port, snapshot.model)
+    values = codec(settings, snapshot.inputs, snapshot.outputs)
+    clients = Clients(settings)
+    clients.check_topics(settings.topics)
+    model = load(snapshot)
+    warm_up(model)
+    clients.begin()
+    # What the libraries and the model hold stays: the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    # Nor after every few hundred of the thousands of records that each micro-batch brings and drops.
+    gc.set_threshold(100_000, 10, 10)
+    worker = Worker(settings, clients, values, model, deployment, measurements, share_file)
+    _stop_on_signals(worker, options.drain_seconds)
+    workers.append(worker)
+    log.info("%s reads %s for the group %s", clients.name, settings.input, settings.group)
+    worker.run()
+    log.info("the group is left")
+
+
+def _stop_on_signals(worker: Worker, drain_seconds: int) -> None:
+    """Have SIGTERM and SIGINT end the worker, and the process where the model does not come to an end."""
+
+    def give_up() -> None:
+        if worker.at_work:
+            log.error("the model was still at work %s seconds after the end was asked for", drain_seconds)
+            _leave(1)
+
+    def stop(*_: object) -> None:
+        worker.stop()
+        timer = threading.Timer(drain_seconds, give_up)
+        timer.daemon = True
+        timer.start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _leave(code: int) -> None:
+    # An ordinary end would wait for the model's thread, for ever perhaps.
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,445 @@
+"""The loop: consume a micro-batch, score it, and commit offsets and output as one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from airlock_host.exceptions import KafkaUnusable
+from airlock_host.models import Model
+from airlock_host.snapshot import Deployment
+from airlock_host.stream.brokers import Aborted, Clients, check_message, patiently
+from airlock_host.stream.codecs import Codec, Poison
+from airlock_host.stream.measurements import StreamMeasurements
+from airlock_host.stream.scoring import Outcome, score
+from airlock_host.stream.settings import Share, StreamSettings
+from airlock_host.stream.shares import ShareFile, holds
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Message
+
+log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+_MOST_ABORTS = 10
+
+Headers = list[tuple[str, str | bytes | None]]
+Partition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A micro-batch in hand.
+
+    :param messages: all of its records.
+    :param own: those that are answered here.
+    :param forwarded: those that go to the share's topic.
+    :param after: by partition the offset behind its last record.
+    :param begun: when it was read.
+    :param work: what becomes of ``own``.
+    """
+
+    messages: list[Message]
+    own: list[Message]
+    forwarded: list[Message]
+    share: Share | None
+    after: dict[Partition, int]
+    begun: float
+    work: Future[Outcome]
+
+
+class Worker:
+    """Answers the records of one group until it is told to stop.
+
+    While one micro-batch is written and committed, the model has the next one. Before partitions change hands
+    what is in hand is committed, and what was read behind it is forgotten; while a slow model keeps a
+    micro-batch waiting, the partitions are paused and a rebalance waits for it.
+
+    :ivar joined: whether it is a member of its group.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        clients: Clients,
+        codec: Codec,
+        model: Model,
+        deployment: Deployment,
+        measurements: StreamMeasurements,
+        share_file: ShareFile,
+    ) -> None:
+        self.joined = False
+        self._settings = settings
+        self._clients = clients
+        self._codec = codec
+        self._model = model
+        self._measurements = measurements
+        self._share_file = share_file
+        self._share = settings.share
+        self._stamps: Headers = [
+            (f"airlock-{name}", getattr(deployment, name).encode())
+            for name in ("snapshot", "digest", "deployment", "service", "stage")
+        ]
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._stopping = False
+        self._transactions = 0
+        self._aborts = 0
+        self._looked = 0.0
+        self._positions: dict[Partition, int] = {}
+        self._revoked: set[Partition] = set()
+        self._first: dict[Partition, int] = {}
+        self._held: list[Message] = []
+        self._in_hand: _Batch | None = None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a micro-batch is in hand."""
+        return self._in_hand is not None
+
+    def stop(self) -> None:
+        """End after the micro-batch in hand."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Answer records until :meth:`stop`, then leave the group.
+
+        :raises HostError: it cannot go on.
+        """
+        consumer = self._clients.consumer
+        self._measurements.share(self._share)
+        consumer.subscribe(
+            [self._settings.input],
+            on_assign=self._assigned,
+            on_revoke=self._taken,
+            on_lost=self._lost,
+        )
+        try:
+            while not self._stopping:
+                self._look_around()
+                messages = self._read()
+                following = self._begin(messages) if messages else None
+                self._settle()
+                if following is not None:
+                    self._take(following)
+            self._settle()
+        finally:
+            self.joined = False
+            self._in_hand = None
+            self._thread.shutdown(wait=False)
+            self._clients.close()
+
+    def _read(self) -> list[Message]:
+        """The next micro-batch; nothing where none begins within the idle time."""
+        consumer = self._clients.consumer
+        self._revoked.clear()
+        messages, self._held = self._held, []
+        if not messages:
+            first = consumer.poll(0 if self.at_work else _IDLE_SECONDS)
+            if first is None:
+                return []
+            messages.append(first)
+        more = self._settings.records - len(messages)
+        if more > 0:
+            messages += consumer.consume(more, self._settings.wait_ms / 1000)
+        records = [message for message in messages if message.error() is None or check_message(message)]
+        if self._revoked:
+            records = self._without_revoked(records)
+        return records
+
+    def _without_revoked(self, messages: list[Message]) -> list[Message]:
+        """Leave out records of partitions that changed hands while they were gathered."""
+        left_out = {_partition(message) for message in messages} & self._revoked
+        self._rewind(left_out)
+        self._revoked.clear()
+        return [message for message in messages if _partition(message) not in left_out]
+
+    def _take(self, following: _Batch) -> None:
+        """Take the next micro-batch in hand, unless it was read behind something that changed meanwhile."""
+        if self._revoked:
+            following.work.cancel()
+            self._rewind(following.after.keys())
+        else:
+            self._in_hand = following
+
+    def _settle(self) -> None:
+        """Commit the micro-batch in hand, when the model is done with it."""
+        if self._in_hand is None:
+            return
+        if not wait([self._in_hand.work], _LOOK_SECONDS).done:
+            self._wait_paused(self._in_hand)
+        self._finish()
+
+    def _begin(self, messages: list[Message]) -> _Batch:
+        """Give the model its records."""
+        share, own = self._share, messages
+        forwarded: list[Message] = []
+        if share is not None:
+            own = []
+            for message in messages:
+                (forwarded if _is_held_by(share, message) else own).append(message)
+        values = [message.value() for message in own]
+        after: dict[Partition, int] = {}
+        for message in messages:
+            partition, offset = _partition(message), _offset(message)
+            self._first.setdefault(partition, offset)
+            after[partition] = offset + 1
+        begun = time.perf_counter()
+        work = self._thread.submit(score, values, self._codec, self._model)
+        return _Batch(messages, own, forwarded, share, after, begun, work)
+
+    def _wait_paused(self, batch: _Batch) -> None:
+        """Stay in the group while a micro-batch takes long, without reading on."""
+        consumer = self._clients.consumer
+        consumer.pause(consumer.assignment())
+        self._measurements.paused(True)
+        try:
+            while self._in_hand is not None and not wait([batch.work], _IDLE_SECONDS).done:
+                message = consumer.poll(0)
+                if message is not None and check_message(message):
+                    # Of a partition that came meanwhile.
+                    self._held.append(message)
+                    consumer.pause(consumer.assignment())
+        finally:
+            consumer.resume(consumer.assignment())
+            self._measurements.paused(False)
+
+    def _finish(self) -> None:
+        """Commit what is in hand, unless a rebalance made that happen already."""
+        if self._in_hand is not None:
+            self._commit(self._in_hand)
+            self._in_hand = None
+
+    def _commit(self, batch: _Batch) -> None:
+        """Write what became of a micro-batch, and its offsets, in one transaction; or nothing at all."""
+        outcome = batch.work.result()
+        producer, consumer = self._clients.producer, self._clients.consumer
+        self._transactions += 1
+        try:
+            patiently(producer.begin_transaction, "begin_transaction")
+            self._produce(batch, outcome)
+            offsets = [TopicPartition(*partition, offset) for partition, offset in batch.after.items()]
+            group = consumer.consumer_group_metadata()
+            # The answers first, so that offsets never move on without them, whatever a broker makes of it.
+            if producer.flush(60.0):
+                raise Aborted("the answers could not be delivered within 60 s")
+            patiently(lambda: producer.send_offsets_to_transaction(offsets, group, 30.0), "sending offsets")
+            patiently(lambda: producer.commit_transaction(60.0), "committing")
+        except Aborted as error:
+            self._abort(error, batch.after.keys())
+            return
+        self._aborts = 0
+        self._positions.update(batch.after)
+        self._measurements.batch(len(batch.messages), time.perf_counter() - batch.begun)
+        self._measurements.answered(len(outcome.answers), len(batch.forwarded), outcome.scored)
+        for poison in outcome.poisons.values():
+            self._measurements.dead_letter(poison.reason)
+
+    def _abort(self, error: Aborted, partitions: Iterable[Partition]) -> None:
+        """Give the transaction up and read its records again, those of partitions that are still here."""
+        self._aborts += 1
+        self._measurements.aborted()
+        log.warning("a transaction is aborted: %s", error)
+        try:
+            patiently(lambda: self._clients.producer.abort_transaction(30.0), "aborting")
+        except Aborted as again:
+            raise KafkaUnusable(f"a transaction can neither be committed nor aborted: {again}") from None
+        if self._aborts >= _MOST_ABORTS:
+            raise KafkaUnusable(f"{self._aborts} transactions in a row had to be aborted: {error}")
+        time.sleep(min(5.0, 0.1 * 2**self._aborts))
+        # What was read behind it comes again as well.
+        self._revoked.update(partitions)
+        self._held = [message for message in self._held if _partition(message) not in self._revoked]
+        self._rewind(partitions)
+
+    def _rewind(self, partitions: Iterable[Partition]) -> None:
+        """Read on behind what is committed, in those of the partitions that are still here."""
+        consumer = self._clients.consumer
+        here = {(one.topic, one.partition) for one in consumer.assignment()}
+        again = [TopicPartition(*partition) for partition in partitions if partition in here]
+        if not again:
+            return
+        try:
+            for committed in consumer.committed(again, 30.0):
+                partition = (committed.topic, committed.partition)
+                offset = committed.offset if committed.offset >= 0 else self._first.get(partition)
+                if offset is not None:
+                    consumer.seek(TopicPartition(*partition, offset))
+        except KafkaException as error:
+            raise KafkaUnusable(f"reading again: {error.args[0].str()}") from None
+
+    def _produce(self, batch: _Batch, outcome: Outcome) -> None:
+        output = self._settings.output
+        stamps = [
+            *self._stamps,
+            ("airlock-transaction", f"{self._clients.name}/{self._transactions}".encode()),
+        ]
+        produce = self._clients.producer.produce
+        answers, poisons = outcome.answers, outcome.poisons
+        origins: dict[Partition, Headers] = {}
+        for position, message in enumerate(batch.own):
+            partition = _partition(message)
+            if partition not in origins:
+                origins[partition] = [*stamps, *_origin(partition)]
+            headers = [*origins[partition], ("airlock-offset", b"%d" % _offset(message))]
+            answer = answers.get(position)
+            if answer is None:
+                self._bury(message, headers, poisons[position])
+                continue
+            try:
+                produce(output, answer, message.key(), headers=headers)
+            except BufferError:
+                self._produce_patiently(output, answer, message.key(), headers=headers)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise Aborted(error.args[0].str()) from None
+                del answers[position]
+                poisons[position] = Poison(
+                    "answer_too_large", f"the answer has {len(answer)} bytes: {error.args[0].str()}"
+                )
+                self._bury(message, headers, poisons[position])
+        for message in batch.forwarded:
+            assert batch.share is not None
+            self._produce_patiently(
+                batch.share.topic,
+                message.value(),
+                message.key(),
+                headers=_headers(message),
+                timestamp=_timestamp(message),
+            )
+
+    def _bury(self, message: Message, headers: Headers, poison: Poison) -> None:
+        """Write a dead letter: the record as it came, and why."""
+        why = [
+            ("airlock-reason", poison.reason.encode()),
+            ("airlock-message", poison.message[:2_000].encode()),
+        ]
+        origin = [*_headers(message), *headers, *why]
+        topic = self._settings.dead_letter
+        try:
+            self._produce_patiently(
+                topic, message.value(), message.key(), headers=origin, timestamp=_timestamp(message)
+            )
+        except _TooLarge:
+            # Larger than a producer may send: where it came from tells where to find it.
+            origin.append(("airlock-value", b"left out: too large"))
+            self._produce_patiently(topic, None, message.key(), headers=origin, timestamp=_timestamp(message))
+
+    def _produce_patiently(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        headers: Headers | None,
+        timestamp: int = 0,
+    ) -> None:
+        """Produce, waiting while the producer's queue is full."""
+        producer = self._clients.producer
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=headers, timestamp=timestamp)
+                return
+            except BufferError:
+                producer.poll(_IDLE_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise _TooLarge(error.args[0].str()) from None
+                raise Aborted(error.args[0].str()) from None
+
+    def _look_around(self) -> None:
+        """Once a second: has the share changed, how far behind are we."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        if self._share_file.changed():
+            self._take_share(self._share_file.read(self._share))
+        consumer = self._clients.consumer
+        if not self.joined and consumer.memberid():
+            # A member may have no partition, and no callback then.
+            self.joined = True
+        lags = {}
+        for one in consumer.assignment():
+            _, high = consumer.get_watermark_offsets(one, cached=True)
+            at = self._positions.get((one.topic, one.partition))
+            if at is not None and high >= 0:
+                lags[one.partition] = max(0, high - at)
+        self._measurements.lag(lags)
+
+    def _take_share(self, share: Share | None) -> None:
+        if share is not None and (self._share is None or share.topic != self._share.topic):
+            try:
+                self._clients.check_topics([share.topic])
+            except KafkaUnusable as error:
+                self._share_file.right = False
+                log.error("the share stays as it is: %s", error)
+                share = self._share
+        if share != self._share:
+            self._share = share
+            log.info("share: %s", f"{share.percent:g} % to {share.topic}" if share else "none")
+        self._measurements.share(share, right=self._share_file.right)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions taken: %s", _listed(partitions))
+        self.joined = True
+
+    def _taken(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Finish what is in hand, before another worker reads on."""
+        log.info("partitions given: %s", _listed(partitions))
+        self._finish()
+        self._forget(partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another worker reads on already: a transaction of this one is refused."""
+        log.warning("partitions lost: %s", _listed(partitions))
+        # Committed later, in a new generation of the group, it would be answered twice.
+        self._in_hand = None
+        self._forget(partitions)
+
+    def _forget(self, partitions: Iterable[TopicPartition]) -> None:
+        gone = {(one.topic, one.partition) for one in partitions}
+        self._revoked |= gone
+        self._held = [message for message in self._held if _partition(message) not in gone]
+        for partition in gone:
+            self._positions.pop(partition, None)
+            self._first.pop(partition, None)
+
+
+class _TooLarge(Aborted):
+    """The producer takes no record of this size."""
+
+
+def _is_held_by(share: Share, message: Message) -> bool:
+    return holds(share, message.key(), *_partition(message), _offset(message))
+
+
+def _partition(message: Message) -> Partition:
+    return message.topic(), message.partition()  # type: ignore[return-value]
+
+
+def _offset(message: Message) -> int:
+    return message.offset()  # type: ignore[return-value]
+
+
+def _timestamp(message: Message) -> int:
+    """The record's time; 0, which means now, where it has none."""
+    return max(0, message.timestamp()[1])
+
+
+def _headers(message: Message) -> Headers:
+    return message.headers() or []  # type: ignore[return-value]
+
+
+def _origin(partition: Partition) -> Headers:
+    return [("airlock-topic", partition[0].encode()), ("airlock-partition", b"%d" % partition[1])]
+
+
+def _listed(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(str(one.partition) for one in partitions) or "none"

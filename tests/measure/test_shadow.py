@@ -1,0 +1,67 @@
+"""Comparing what two versions answered."""
+
+from __future__ import annotations
+
+from airlock_host.measure.shadow import compare
+from airlock_host.schema import Schema
+
+OUTPUTS = Schema.read(
+    [{"name": "score", "type": "number", "nullable": True}, {"name": "decision", "type": "string"}]
+)
+
+
+def answer(score: float | None, decision: str) -> dict[str, object]:
+    return {"score": score, "decision": decision}
+
+
+def test_what_differs_is_counted_by_output() -> None:
+    current = {
+        (0, 0, 0): answer(0.5, "yes"),
+        (0, 1, 0): answer(0.25, "no"),
+        (1, 0, 0): answer(None, "no"),
+        (1, 1, 0): answer(None, "no"),
+        (2, 9, 0): answer(0.5, "yes"),
+    }
+    shadow = {
+        (0, 0, 0): answer(0.75, "yes"),
+        (0, 1, 0): answer(0.25, "yes"),
+        (1, 0, 0): answer(None, "no"),
+        (1, 1, 0): answer(0.5, "no"),
+        (3, 4, 0): answer(0.5, "yes"),
+    }
+    measured = compare(current, shadow, OUTPUTS)
+    assert (measured["n"], measured["differ"]) == (4, 3)
+    assert measured["only_current"] == {"n": 1, "shown": [{"partition": 2, "offset": 9, "row": 0}]}
+    assert measured["only_shadow"] == {"n": 1, "shown": [{"partition": 3, "offset": 4, "row": 0}]}
+    assert measured["numbers"]["score"] == {
+        "compared": 2,
+        "differ": 2,
+        "greatest": 0.25,
+        "mean": 0.125,
+        "mean_shift": 0.125,
+        "at": {"partition": 0, "offset": 0, "row": 0},
+    }
+    decision = measured["labels"]["decision"]
+    assert (decision["compared"], decision["differ"]) == (4, 1)
+    assert {"current": "no", "shadow": "yes", "n": 1} in decision["confusion"]
+
+
+def test_small_differences_may_be_none() -> None:
+    current, shadow = ({(0, 0, 0): answer(score, "yes")} for score in (0.5, 0.5001))
+    assert compare(current, shadow, OUTPUTS)["differ"] == 1
+    assert compare(current, shadow, OUTPUTS, atol=0.001)["differ"] == 0
+
+
+def test_nothing_in_common() -> None:
+    measured = compare({(0, 0, 0): answer(1, "yes")}, {}, OUTPUTS)
+    assert (measured["n"], measured["differ"], measured["figures"]) == (0, 0, [])
+    assert measured["numbers"]["score"]["greatest"] is None
+
+
+def test_differences_are_drawn() -> None:
+    current, shadow = (
+        {(0, offset, 0): answer(offset * factor, "yes") for offset in range(20)} for factor in (1.0, 1.1)
+    )
+    (figure,) = compare(current, shadow, OUTPUTS)["figures"]
+    assert figure["svg"].startswith("<svg")
+    assert "1.9 at most" in figure["alt"]
