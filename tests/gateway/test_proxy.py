@@ -21,6 +21,8 @@ from tests.gateway.backends import Load, Model
 
 Models = Callable[[str], Model]
 
+HTTP = httpx.Client(timeout=30)
+
 
 def backend(model: Model, percent: int = 100) -> Backend:
     return Backend(f"dep-{model.name}", f"{model.name}@1", model.url, model.url, percent)
@@ -40,7 +42,7 @@ def route(*backends: Backend, **more: Any) -> Route:
 
 
 def ask(port: int, path: str = "/cc-fraud/PROD/score", **headers: str) -> httpx.Response:
-    return httpx.post(f"http://127.0.0.1:{port}{path}", json={"amount": 1}, headers=headers, timeout=30)
+    return HTTP.post(f"http://127.0.0.1:{port}{path}", json={"amount": 1}, headers=headers)
 
 
 def test_a_service_has_one_url_for_each_stage(proxy: Proxy, port: int, model: Models) -> None:
