@@ -44,6 +44,7 @@ class StageOperator(PassageOperator):
             purpose="passage",
             passage_id=task.passage.id,
             resources=self.pathway.service.resources,
+            kafka=self.pathway.service.stage_kafka(self.stage),
         )
 
 
@@ -77,8 +78,14 @@ class Deploy(StageOperator):
                 handle=deployment.handle,
             )
         for endpoint in deployment.endpoints:
-            ENDPOINT.set(task.context, endpoint["url"])
-            self.log.info("%s answers at %s", task.passage.snapshot_name, endpoint["url"])
+            match endpoint["kind"]:
+                case "rest":
+                    ENDPOINT.set(task.context, endpoint["url"])
+                    self.log.info("%s answers at %s", task.passage.snapshot_name, endpoint["url"])
+                case "kafka":
+                    self.log.info("%s is warm for %s", task.passage.snapshot_name, endpoint["url"])
+                case "metrics":
+                    ENDPOINT.set(task.context, f"{endpoint['url']}/metrics")
         return {"deployment": deployment.id, "endpoints": deployment.endpoints}
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airlock.exceptions import DeploymentFailed, NoSuitableRuntime, NotFound, RuntimeBusy
 from airlock.orchestration.configuration import Settings
+from airlock.orchestration.streams import stream_content
 from airlock.orchestration.traffic import withdraw
 from airlock.orchestration.watching import Begun, Watch
-from airlock.spec import Mode, Resources
+from airlock.spec import Kafka, Mode, Resources
 from airlock.spec.runtime_options import DockerOptions
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Placement:
 
     :param key: what the deployment belongs to (a passage, a scoring run): ids are derived from it, so a
         repeated task finds the slot and the deployment of the try before.
+    :param kafka: the topics of a stream.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Placement:
     purpose: Literal["passage", "scoring"]
     passage_id: str | None = None
     resources: Resources = field(default_factory=Resources)
+    kafka: Kafka | None = None
 
     def all(self) -> Sequence[DeploymentRecord]:
         """Every deployment made under this key at this stage, oldest first."""
@@ -179,16 +182,33 @@ class Placement:
         name: str | None = None,
         mode: Mode | None = None,
     ) -> DeploymentPlan:
-        """What the adapter is told; another snapshot may be put beside this one, under its own name."""
+        """What the adapter is told; another snapshot may be put beside this one, under its own name.
+
+        A stream is told to read nothing: no record is taken before the checks of its stage have passed.
+
+        :raises AdapterError: the connection to the brokers is not there.
+        """
         from airlock.runtimes.base import DeploymentPlan
+        from airlock.runtimes.streams import IDLE
         from airlock.snapshots.manifest import Manifest
 
         snapshot = snapshot or self.snapshot
+        mode = mode or self.mode
+        stream = None
+        if self.kafka is not None and mode == "online":
+            stream = stream_content(
+                self.settings,
+                self.kafka,
+                service=self.service,
+                stage=self.stage,
+                deployment=deployment.id,
+                role=IDLE,
+            )
         return DeploymentPlan(
             name=name or deployment.id,
             digest=snapshot.digest,
             manifest=Manifest.model_validate(snapshot.manifest),
-            mode=mode or self.mode,
+            mode=mode,
             resources=self.resources,
             labels={
                 "service": self.service,
@@ -196,7 +216,8 @@ class Placement:
                 "snapshot": snapshot.name,
                 self.purpose: self.key,
             },
-            image=self.registry.deployments.image_of(snapshot.digest),
+            image=self.registry.deployments.image_of(snapshot.digest, stream=stream is not None),
+            stream=stream,
         )
 
 

@@ -15,7 +15,7 @@ from airlock.orchestration.configuration import Settings
 from airlock.orchestration.placement import Placement, undeploy
 from airlock.orchestration.traffic import direct_all, return_traffic
 from airlock.orchestration.watching import Begun
-from airlock.spec import Mode
+from airlock.spec import Mode, Stage
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
@@ -117,6 +117,7 @@ def _standing(registry: Registry, rollback: RollbackRecord) -> DeploymentRecord 
 
 
 def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) -> DeploymentRecord:
+    service = registry.catalog.service(rollback.service)
     placement = Placement(
         settings=settings,
         registry=registry,
@@ -127,7 +128,8 @@ def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) 
         key=rollback.id,
         purpose="passage",
         passage_id=rollback.to_passage_id,
-        resources=registry.catalog.service(rollback.service).resources,
+        resources=service.resources,
+        kafka=service.stage_kafka(Stage(rollback.stage, mode=rollback.mode)),
     )
     begun, deadline = Begun(), time.monotonic() + SECONDS_TO_GET_READY
     while True:

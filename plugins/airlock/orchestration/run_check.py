@@ -82,7 +82,8 @@ class RunCheck(StageOperator):
             snapshot=task.snapshot.name,
             digest=task.snapshot.digest,
             manifest=manifest,
-            mode=deployment.mode,
+            # A worker of a stream takes no requests: it is asked as a batch is, in its own environment.
+            mode="batch" if _is_stream(deployment) else deployment.mode,
             scratch=files.locate(project, scratch),
             endpoint=(endpoint.get("inside") or endpoint["url"]) if endpoint else None,
             champion=Champion(champion.name, champion.digest, champion.manifest) if champion else None,
@@ -195,6 +196,10 @@ class RunCheck(StageOperator):
             files.remove_folder(scratch)
         except AirlockError as error:
             self.log.warning("What the check left could not be removed: %s", error)
+
+
+def _is_stream(deployment: DeploymentRecord) -> bool:
+    return any(endpoint["kind"] == "kafka" for endpoint in deployment.endpoints)
 
 
 def report_url(task: PassageTask, stage: str) -> str:

@@ -177,19 +177,25 @@ class Deployments:
         with self._database.read() as connection:
             return select_deployments(connection, condition)
 
-    def image_of(self, snapshot_digest: str) -> str | None:
+    def image_of(self, snapshot_digest: str, *, stream: bool = False) -> str | None:
         """The image, with its digest, that a snapshot was first ready in; ``None`` where it never was.
 
         Whatever is deployed of the snapshot later runs in this very image. One in which it never got ready
         binds nobody: it may have been made from a wrong base image, which was mended since.
+
+        :param stream: the image for streams, which holds packages that others do not need.
         """
         columns = tables.deployments.c
         states = tables.deployment_states.c
         image = columns.handle["image"].as_string()
+        said = columns.handle["stream"].as_string()
+        of_the_kind = said.is_not(None) if stream else said.is_(None)
         was_ready = exists().where(states.deployment_id == columns.id, states.state == "ready")
         query = (
             select(image)
-            .where(columns.snapshot_digest == snapshot_digest, image.contains("@sha256:"), was_ready)
+            .where(
+                columns.snapshot_digest == snapshot_digest, image.contains("@sha256:"), of_the_kind, was_ready
+            )
             .order_by(columns.created_at, columns.attempt, columns.id)
             .limit(1)
         )

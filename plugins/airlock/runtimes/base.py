@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from airlock.exceptions import AdapterError
 from airlock.runtimes.job_cause import JobCause
 from airlock.snapshots.manifest import Manifest
 from airlock.snapshots.store import ArtifactStore
@@ -51,13 +52,16 @@ class Health:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where applications connect: ``kind`` is ``rest``.
+    """Where something connects.
+
+    ``rest`` is where applications send requests. A stream has two others: ``kafka`` names the topic that
+    applications write to, as ``kafka://<topic>``, and ``metrics`` is where its worker says how it is.
 
     :param url: the base address for applications.
     :param inside: the base address for jobs of the same runtime, where it is another one.
     """
 
-    kind: Literal["rest"]
+    kind: Literal["rest", "kafka", "metrics"]
     url: str
     inside: str | None = None
 
@@ -70,6 +74,8 @@ class DeploymentPlan:
     :param labels: service, stage, snapshot and passage, stamped on whatever is created.
     :param image: the image, with its digest, that this snapshot ran in before; a kind that runs images takes
         this very one, so that what was tested is what runs.
+    :param stream: the host's stream file (:func:`airlock.runtimes.streams.stream_file`): an ``online``
+        deployment then reads topics instead of listening for requests. It holds credentials.
     """
 
     name: str
@@ -79,6 +85,7 @@ class DeploymentPlan:
     resources: Resources
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    stream: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,19 @@ class LogLines:
     position: str
 
 
+def stream_endpoints(topic: str, url: str, inside: str | None = None) -> list[Endpoint]:
+    """The endpoints of a stream: the topic that it reads, and where its worker says how it is."""
+    return [Endpoint("kafka", f"kafka://{topic}"), Endpoint("metrics", url, inside)]
+
+
+def no_stream(name: str, runtime: str) -> AdapterError:
+    """What is raised where there is no worker of a stream to be told what to read."""
+    return AdapterError(
+        f"There is no stream {name} on {runtime} that could be told what to read.",
+        mend="Clear the task that deploys it.",
+    )
+
+
 class Adapter(Protocol):
     """What every kind of runtime can do. One contract test suite runs against all of them."""
 
@@ -160,7 +180,16 @@ class Adapter(Protocol):
         """Look at a deployment."""
 
     def endpoints(self, handle: Handle) -> Sequence[Endpoint]:
-        """Where a ready ``online`` deployment listens; empty for ``batch``."""
+        """Where a ready ``online`` deployment listens, or reads; empty for ``batch``."""
+
+    def stream(self, handle: Handle, content: Mapping[str, Any]) -> None:
+        """Write the stream file of a deployment that is there anew; its worker looks at it all the time.
+
+        A worker that is started again finds the last one. So does a deployment that is adopted: only one
+        that failed begins again with the file of its plan.
+
+        :raises AdapterError: the deployment is not there or is no stream, or the runtime cannot be reached.
+        """
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away, with its jobs; what is gone already is well."""

@@ -13,6 +13,7 @@ from airlock.spec.guards import (
     MetricGuard,
     ScoreDistributionGuard,
 )
+from airlock.spec.kafka import Avro, Kafka, MicroBatch
 from airlock.spec.lifecycle import Lifecycle, Stage
 from airlock.spec.load import (
     Include,
@@ -47,6 +48,7 @@ from airlock.spec.size import GiB, MiB
 __all__ = [
     "METRICS",
     "Approval",
+    "Avro",
     "BlueGreen",
     "Canary",
     "Check",
@@ -66,6 +68,7 @@ __all__ = [
     "Guarded",
     "Images",
     "Include",
+    "Kafka",
     "KubernetesOptions",
     "Latency",
     "LatencyGuard",
@@ -75,6 +78,7 @@ __all__ = [
     "Metric",
     "MetricGuard",
     "MiB",
+    "MicroBatch",
     "Mode",
     "ModelDescription",
     "Performance",

@@ -38,7 +38,12 @@ class Mistake:
 
 def mistakes(error: pydantic.ValidationError, model: type[Spec]) -> list[Mistake]:
     """Say each thing that pydantic found in the data of a model."""
-    return [_explain(found, model) for found in error.errors(include_url=False)]
+    return [
+        _explain(found, model)
+        for found in error.errors(include_url=False)
+        # A default that follows from something which is wrong itself.
+        if found["type"] != "default_factory_not_called"
+    ]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

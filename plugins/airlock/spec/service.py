@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.cron import PRESETS, cron_mistake
+from airlock.spec.kafka import Kafka
 from airlock.spec.lifecycle import Stage
 from airlock.spec.mistakes import shown
-from airlock.spec.names import LONGEST_LINE, Line, Mode, Name, StageName, Text
+from airlock.spec.names import LONGEST_LINE, STAGE_PATTERN, Line, Mode, Name, StageName, Text
 from airlock.spec.refusal import refusal
 from airlock.spec.size import GiB, Size
 
@@ -87,6 +88,12 @@ def _check_folder(path: str) -> str:
     return path
 
 
+def _written_for(value: Any) -> str:
+    """Whether topics are written for all stages, or for each: the keys of the one are no stages."""
+    stages = isinstance(value, Mapping) and any(re.match(STAGE_PATTERN, str(key)) for key in value)
+    return "by stage" if stages else "everywhere"
+
+
 class Service(Spec):
     """A use of models with an owner: it has a life cycle, and a current version for each stage.
 
@@ -109,6 +116,16 @@ class Service(Spec):
         pydantic.Discriminator(lambda value: "by stage" if isinstance(value, Mapping) else "everywhere"),
     ] = "online"
     """How snapshots run: one word for all stages, or a mapping of stage to word."""
+    kafka: (
+        Annotated[
+            Annotated[Kafka, pydantic.Tag("everywhere")]
+            | Annotated[dict[StageName, Kafka], pydantic.Tag("by stage")],
+            pydantic.Discriminator(_written_for),
+        ]
+        | None
+    ) = pydantic.Field(default=None, kw_only=True)
+    """The topics that online snapshots read and write, instead of listening for requests: for all stages, or
+    a mapping of stage to topics. A stage that the mapping leaves out listens."""
     on_newer: Literal["supersede", "queue"] = "supersede"
     """What happens when a newer snapshot is promoted while one is on its way: the older one gives up its
     passage (``supersede``), or the newer one waits (``queue``)."""
@@ -149,3 +166,18 @@ class Service(Spec):
         if isinstance(self.mode, dict):
             return self.mode.get(name, own or "online")
         return own or self.mode
+
+    def stage_kafka(self, stage: Stage | str) -> Kafka | None:
+        """The topics of a stage; ``None`` where it runs as batch, or listens for requests."""
+        if self.stage_mode(stage) == "batch":
+            return None
+        if isinstance(self.kafka, dict):
+            return self.kafka.get(stage.name if isinstance(stage, Stage) else stage)
+        return self.kafka
+
+    @pydantic.model_serializer(mode="wrap")
+    def _leave_out_what_is_not_written(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = dump(self)
+        if written.get("kafka") is None:  # so that services without topics keep the digests they always had
+            written.pop("kafka", None)
+        return written

@@ -7,6 +7,7 @@ holds nothing in memory: it makes folders, starts supervisors and reads what the
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import shutil
@@ -30,6 +31,8 @@ from airlock.runtimes.base import (
     LogLines,
     RuntimeSettings,
     Status,
+    no_stream,
+    stream_endpoints,
 )
 from airlock.runtimes.local import limits
 from airlock.runtimes.local.environment import source_digest
@@ -38,6 +41,8 @@ from airlock.runtimes.local.folder import (
     JOBS,
     MODEL,
     RESULT,
+    STREAM,
+    STREAM_LOCK,
     EnvironmentPlan,
     Plan,
     State,
@@ -52,6 +57,8 @@ from airlock.runtimes.local.process import OWNER
 from airlock.runtimes.local.shelf import Shelf, end
 from airlock.runtimes.local.start import NotStarted, start
 from airlock.runtimes.local.variables import variables_of
+from airlock.runtimes.stream_packages import with_stream_packages
+from airlock.snapshots.manifest import Manifest
 from airlock.spec import GiB, MiB, Resources, RuntimeSpec, digest, file_digest
 
 GRACE_SECONDS = 10.0
@@ -132,12 +139,19 @@ class LocalAdapter:
             raise IntegrityError(
                 f"The manifest of {plan.name} has the digest {plan.manifest.digest}, not {plan.digest}."
             )
-        wanted = self._plan_deployment(plan)
+        lock = None if plan.stream is None else self._lock_of_stream(plan.manifest)
+        wanted = self._plan_deployment(plan, lock)
+
+        def write(folder: Path, chosen: Plan) -> None:
+            if lock is not None:
+                write_atomically(folder / STREAM, plan.stream, is_kept=True, is_secret=True)
+                (folder / STREAM_LOCK).write_bytes(lock)
+            chosen.write(folder)
 
         def fill(folder: Path) -> None:
             self._store.materialise(plan.manifest, folder / MODEL)
             (folder / JOBS).mkdir()
-            wanted.write(folder)
+            write(folder, wanted)
 
         def adopt(folder: Path, found: Plan) -> None:
             _refuse_other(found, wanted)
@@ -145,7 +159,7 @@ class LocalAdapter:
 
         def renew(folder: Path, found: Plan) -> None:
             same = found.environment if found.environment.is_built() else wanted.environment
-            wanted._replace(owner=found.owner, environment=same).write(folder)
+            write(folder, wanted._replace(owner=found.owner, environment=same))
 
         self._make(self._deployments)
         self._begin(self._deployments, wanted, fill=fill, adopt=adopt, renew=renew)
@@ -156,11 +170,29 @@ class LocalAdapter:
         return self._look_at_deployment(handle)[0]
 
     def endpoints(self, handle: Handle) -> Sequence[Endpoint]:
-        """Where a ready ``online`` deployment listens; empty for ``batch``."""
+        """Where a ready ``online`` deployment listens, or reads; empty for ``batch``."""
         status, port = self._look_at_deployment(handle)
         if status.state != "ready" or port is None:
             return []
-        return [Endpoint("rest", f"http://127.0.0.1:{port}")]
+        own = f"http://127.0.0.1:{port}"
+        try:
+            return stream_endpoints(read_json(self._folder_of(handle) / STREAM)["input"], own)
+        except FileNotFoundError:
+            return [Endpoint("rest", own)]
+
+    def stream(self, handle: Handle, content: Mapping[str, Any]) -> None:
+        """Write the stream file of a deployment anew.
+
+        :raises AdapterError: the deployment is not there, or is no stream.
+        """
+        folder = self._folder_of(handle)
+        try:
+            if Plan.read(folder).is_stream:
+                write_atomically(folder / STREAM, content, is_kept=True, is_secret=True)
+                return
+        except FileNotFoundError:
+            pass
+        raise no_stream(handle["name"], self._spec.runtime)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away with its jobs: its processes to the last one, then its folder.
@@ -261,19 +293,31 @@ class LocalAdapter:
 
     # --- plans
 
-    def _plan_deployment(self, plan: DeploymentPlan) -> Plan:
-        model = self._deployments.path / _checked(plan.name) / MODEL
-        environment = plan.manifest.environment
+    def _lock_of_stream(self, manifest: Manifest) -> bytes:
+        """The snapshot's lock with the packages of a stream."""
+        entry = manifest.file(manifest.environment.lock_path)
+        with self._store.open(entry.sha256) as blob:
+            content = blob.read()
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise IntegrityError(f"The artifact store does not hold the recorded lock of {manifest.model}.")
+        return with_stream_packages(content.decode(), self._host_source).encode()
+
+    def _plan_deployment(self, plan: DeploymentPlan, lock_of_stream: bytes | None) -> Plan:
+        folder = self._deployments.path / _checked(plan.name)
+        model = folder / MODEL
+        lock, lock_digest = model / plan.manifest.environment.lock_path, plan.manifest.environment.lock_digest
+        command = ["serve"]
+        if lock_of_stream is not None:
+            lock, lock_digest = folder / STREAM_LOCK, f"sha256:{hashlib.sha256(lock_of_stream).hexdigest()}"
+            command = ["stream", "--stream", str(folder / STREAM)]
         return Plan(
             name=plan.name,
             purpose="server" if plan.mode == "online" else "environment",
             digest=plan.digest,
             owner=f"{_owner_of(self._workspace)}{_unique(plan.name)}/",
-            environment=self._environment(
-                model / environment.lock_path, environment.lock_digest, plan.manifest.python
-            ),
+            environment=self._environment(lock, lock_digest, plan.manifest.python),
             arguments=[
-                *("serve", "--model", str(model), "--host", "127.0.0.1"),
+                *(*command, "--model", str(model), "--host", "127.0.0.1"),
                 *("--drain-seconds", str(max(1, int(0.8 * self._grace_seconds)))),
             ],
             variables=_labels({**plan.labels, "deployment": plan.name, "digest": plan.digest}),
@@ -453,12 +497,16 @@ def _why_lost(state: State) -> str:
 
 
 def _refuse_other(found: Plan, wanted: Plan) -> None:
-    if found.digest != wanted.digest or found.purpose != wanted.purpose:
+    there, here = _what(found), _what(wanted)
+    if there != here:
         raise Conflict(
-            f"{wanted.name} is there already with another snapshot or mode: "
-            f"{found.digest} ({found.purpose}) instead of {wanted.digest} ({wanted.purpose}).",
+            f"{wanted.name} is there already with another snapshot or mode: {there} instead of {here}.",
             mend="Undeploy it first, or deploy under another name.",
         )
+
+
+def _what(plan: Plan) -> str:
+    return f"{plan.digest} ({'stream' if plan.is_stream else plan.purpose})"
 
 
 def _checked(name: str) -> str:

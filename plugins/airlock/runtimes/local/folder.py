@@ -2,10 +2,12 @@
 
     <workspace>/environments/<key>/                     a virtual environment, built once per lock
     <workspace>/runtimes/<runtime>/deployments/<name>/  plan.json state.json lock log model/ tmp/ jobs/<name>/
+                                                        and of a stream: stream.json requirements.lock
     <workspace>/runtimes/<runtime>/jobs/<name>/         plan.json state.json lock log job.json result.json
 
-The adapter writes ``plan.json`` before the folder gets its name, and again where a failed one is begun anew.
-All else is written by the supervisor, which holds ``lock``, and by its host.
+The adapter writes ``plan.json`` before the folder gets its name, and again where a failed one is begun anew,
+and ``stream.json`` whenever a stream is to read something else. All else is written by the supervisor, which
+holds ``lock``, and by its host.
 
 Standard library only: the supervisor runs without Airlock's dependencies. And little of it: every job starts
 a supervisor, so what is imported here costs each of them (named tuples, because dataclasses take 14 ms).
@@ -33,6 +35,10 @@ JOBS = "jobs"
 JOB = "job.json"
 RESULT = "result.json"
 PORT = "port"
+STREAM = "stream.json"
+"""What a worker of a stream reads and writes: for its user alone, since credentials are in it."""
+STREAM_LOCK = "requirements.lock"
+"""The snapshot's lock with the packages of a stream."""
 
 LOG_BYTES = 8 * 1024 * 1024
 """A log file that is larger is put aside."""
@@ -97,6 +103,11 @@ class Plan(NamedTuple):
         """What the owner ends with, like that of no other."""
         return self.owner.rstrip("/").rpartition(".")[2]
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the host reads topics instead of listening for requests."""
+        return self.arguments[:1] == ["stream"]
+
     @classmethod
     def read(cls, folder: Path) -> Plan:
         """Read the plan of a folder.
@@ -160,13 +171,16 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def write_atomically(path: Path, document: Any, *, is_kept: bool = False) -> None:
+def write_atomically(path: Path, document: Any, *, is_kept: bool = False, is_secret: bool = False) -> None:
     """Write JSON so that a reader finds the old or the new, never a part.
 
     :param is_kept: it must also survive a power failure.
+    :param is_secret: nobody but this user may read it.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("w", encoding="utf-8") as stream:
+    unfinished.unlink(missing_ok=True)  # of a process that was killed and had this number
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_secret else 0o666)
+    with open(handle, "w", encoding="utf-8") as stream:
         json.dump(document, stream, indent=1)
         if is_kept:
             stream.flush()
