@@ -11,6 +11,7 @@ and does what the move says: it never decides itself.
 
 from __future__ import annotations
 
+from airlock.rollouts.answers import Compared
 from airlock.rollouts.guards import judge
 from airlock.rollouts.machine import Answer, Facts, Move, due, next_move
 from airlock.rollouts.measured import Measured, difference
@@ -18,6 +19,7 @@ from airlock.rollouts.reading import Reading, read
 from airlock.rollouts.steps import ALL, Step, steps, sticky_header
 from airlock.rollouts.verdict import Finding, GuardResult, Look, Verdict, worst
 from airlock.spec import (
+    AnswersGuard,
     BlueGreen,
     Canary,
     Direct,
@@ -32,8 +34,10 @@ from airlock.spec import (
 __all__ = [
     "ALL",
     "Answer",
+    "AnswersGuard",
     "BlueGreen",
     "Canary",
+    "Compared",
     "Direct",
     "ErrorRateGuard",
     "Facts",
