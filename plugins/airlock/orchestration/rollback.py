@@ -64,7 +64,7 @@ def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> W
 def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
     """Send all requests back to the version in use. The rollout's own task takes the new one away."""
     ended = registry.rollouts.end(rollout.id, "rolled_back", f"{by}: {reason}", by=by)
-    return_traffic(registry, ended, reason)
+    return_traffic(registry, ended, reason, ending={ended.deployment_id})
     return ended
 
 
@@ -99,10 +99,15 @@ def finish(settings: Settings, registry: Registry, rollback: RollbackRecord) -> 
         snapshot_digest=rollback.to_digest,
     )
     if deployment is not None:
-        direct_all(registry, deployment, f"rolled back by {rollback.requested_by}: {rollback.reason}")
-        for other in registry.deployments.live(rollback.service, rollback.stage, rollback.mode):
-            if other.purpose == "passage" and other.snapshot_digest == rollback.from_digest:
-                undeploy(settings, registry, other, f"rolled back: {rollback.reason}")
+        left = [
+            other
+            for other in registry.deployments.live(rollback.service, rollback.stage, rollback.mode)
+            if other.purpose == "passage" and other.snapshot_digest == rollback.from_digest
+        ]
+        reason = f"rolled back by {rollback.requested_by}: {rollback.reason}"
+        direct_all(registry, deployment, reason, ending={other.id for other in left})
+        for other in left:
+            undeploy(settings, registry, other, f"rolled back: {rollback.reason}")
     return registry.rollbacks.end(rollback.id)
 
 

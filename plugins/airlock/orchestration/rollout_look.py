@@ -96,9 +96,9 @@ def read_metrics(deployment: DeploymentRecord) -> Reading:
     """
     import httpx  # here, because reading a DAG file must not pay for it
 
-    endpoint = next((each for each in deployment.endpoints if each["kind"] == "rest"), None)
+    endpoint = next((each for each in deployment.endpoints if each["kind"] in ("rest", "metrics")), None)
     if endpoint is None:
-        raise CheckError(f"{deployment.id} has no REST endpoint, so nothing can be compared.")
+        raise CheckError(f"{deployment.id} has no address of its own, so nothing can be compared.")
     said = ""
     # A worker may be outside of the runtime's network, or inside.
     for url in dict.fromkeys([endpoint["url"], endpoint.get("inside") or endpoint["url"]]):

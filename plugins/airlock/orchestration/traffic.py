@@ -1,4 +1,4 @@
-"""Sends requests to deployments, and waits until the gateways do so."""
+"""Sends requests and records to deployments, and waits until gateways and workers do so."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airlock.exceptions import DeploymentFailed
+from airlock.orchestration import stream_traffic
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, Mirror, RolloutRecord, Traffic
@@ -30,40 +33,68 @@ def direct(
     mirror: Mirror | None = None,
     sticky: str | None = None,
     reason: str,
+    ending: Collection[str] = (),
 ) -> None:
-    """Divide a service's requests at a stage; returns once the gateways do so. Repeated, it changes nothing.
+    """Divide a service's requests or records at a stage; returns once gateways and workers do so.
+
+    Repeated, it changes nothing.
 
     :param shares: percents by deployment, 100 in all; empty where nobody answers.
+    :param ending: ids of deployments that are taken away next.
     :raises Conflict: one of the deployments is not ready any more.
+    :raises DeploymentFailed: a worker of a stream does not follow.
     """
     traffic = registry.traffic.direct(
         service, stage, shares, mirror=mirror, sticky=sticky, actor="airlock", reason=reason
     )
     _wait_for_gateways(registry, traffic)
+    stream_traffic.follow(registry, service, stage, ending=ending)
 
 
-def direct_all(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
+def direct_all(
+    registry: Registry, deployment: DeploymentRecord, reason: str, *, ending: Collection[str] = ()
+) -> None:
     """Send all requests for a service at a stage to one deployment."""
-    direct(registry, deployment.service, deployment.stage, {deployment.id: 100}, reason=reason)
+    service, stage = deployment.service, deployment.stage
+    direct(registry, service, stage, {deployment.id: 100}, reason=reason, ending=ending)
 
 
-def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
+def return_traffic(
+    registry: Registry, rollout: RolloutRecord, reason: str, *, ending: Collection[str] = ()
+) -> None:
     """Send all requests back to the version that a rollout was to replace.
 
-    Where they do not go to the new version any more, somebody has directed them since, and nothing changes.
+    Where they do not go to the new version any more, somebody has directed them since, and that stays.
 
     :raises Conflict: that version is not ready any more.
+    :raises DeploymentFailed: a worker of a stream does not follow.
     """
-    traffic = registry.traffic.current(rollout.service, rollout.stage)
+    service, stage = rollout.service, rollout.stage
+    traffic = registry.traffic.current(service, stage)
     if traffic is None or rollout.current_deployment_id is None:
         return
     mirrored = traffic.mirror is not None and traffic.mirror.deployment_id == rollout.deployment_id
     if rollout.deployment_id in traffic.shares or mirrored:
-        direct(registry, rollout.service, rollout.stage, {rollout.current_deployment_id: 100}, reason=reason)
+        back = {rollout.current_deployment_id: 100}
+        direct(registry, service, stage, back, reason=reason, ending=ending)
+    else:
+        # Whoever directed them may have been killed before everybody followed.
+        stream_traffic.follow(registry, service, stage, ending=ending)
 
 
 def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
-    """Send no more requests to a deployment that is to end; the others share what it had."""
+    """Send no more requests to a deployment that is to end; the others share what it had.
+
+    It ends even if others do not follow: it has stopped before them.
+    """
+    try:
+        _withdraw(registry, deployment, reason)
+    except DeploymentFailed as error:
+        log.error("Nobody takes the place of %s: %s", deployment.id, error)
+
+
+def _withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
+    ending = {deployment.id}
     traffic = registry.traffic.current(deployment.service, deployment.stage)
     if traffic is None:
         return
@@ -71,6 +102,7 @@ def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> N
     if mirror is not None and mirror.deployment_id == deployment.id:
         mirror = None
     if deployment.id not in traffic.shares and mirror == traffic.mirror:
+        stream_traffic.follow(registry, deployment.service, deployment.stage, ending=ending)
         return
     rest = {name: percent for name, percent in traffic.shares.items() if name != deployment.id}
     direct(
@@ -81,6 +113,7 @@ def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> N
         mirror=mirror,
         sticky=traffic.sticky,
         reason=reason,
+        ending=ending,
     )
 
 
