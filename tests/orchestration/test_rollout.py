@@ -151,7 +151,7 @@ def killed(*_: object, **__: object) -> Any:
         "rollout.return_traffic",
         "rollout.undeploy",
         "rollout.end_passage",
-        "rollout.wait_for_gateways",
+        "traffic._wait_for_gateways",
         "rollout.look",
         "rollout.first_readings",
     ],

@@ -29,6 +29,8 @@ def rollback(
     path = f"services/{segment(service)}"
     with connect() as api:
         ways = api.get(f"{path}/ways-back", stage=stage)
+        if to is None:  # ending a rollout is all that is done then
+            ways = [way for way in ways if way["rollout_of"] is not None] or ways
         plan = [_step(way, to) for way in ways]
         if not yes:
             for way, target in plan:

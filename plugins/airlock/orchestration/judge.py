@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 # The options of a gate on Airflow's Required Actions page.
 APPROVE, REJECT = "Approve", "Reject"
-VERDICTS: dict[str, Verdict] = {APPROVE: "approve", REJECT: "reject"}
-
 # The options of a rollout there.
 GO_ON, ROLL_BACK = "Go on", "Roll back"
-VERDICTS |= {GO_ON: "approve", ROLL_BACK: "reject"}
+
+VERDICTS: dict[str, Verdict] = {
+    APPROVE: "approve",
+    REJECT: "reject",
+    GO_ON: "approve",
+    ROLL_BACK: "reject",
+}
 
 # Conditions that an answer of people can change.
 HELPED_BY_PEOPLE = frozenset({"approval_missing", "check_inconclusive"})

@@ -108,19 +108,12 @@ def _rollout_moves(rollout: str) -> Ask:
     return moves
 
 
-def _drain_is_over(rollout: str, until: str) -> Ask:
+def _drain_is_over(rollout: str) -> Ask:
     from airlock.orchestration.configuration import open_registry
+    from airlock.orchestration.rollout_look import drain_is_over
 
-    registry, end = open_registry(), datetime.fromisoformat(until)
-
-    def is_over() -> bool:
-        record = registry.rollouts.get(rollout)
-        versions = registry.history.versions(record.service, record.stage, "online")
-        has_taken_over = any(version.deployment_id == record.deployment_id for version in versions)
-        is_finished = registry.passages.get(record.passage_id).state == "finished"
-        return datetime.now(UTC) >= end and (has_taken_over or is_finished)
-
-    return is_over
+    registry = open_registry()
+    return lambda: drain_is_over(registry, registry.rollouts.get(rollout), datetime.now(UTC))
 
 
 def _adapter(runtime: str) -> Adapter:

@@ -9,8 +9,7 @@ from airlock.orchestration.deployments import StageOperator
 from airlock.orchestration.failures import wait_for
 from airlock.orchestration.passage_task import PassageTask
 from airlock.orchestration.placement import ENDED, undeploy
-from airlock.orchestration.rollout_look import strategy_of
-from airlock.spec import SideBySide
+from airlock.orchestration.rollout_look import drain_is_over
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
@@ -27,24 +26,17 @@ class Retire(StageOperator):
     def run(self, task: PassageTask) -> None:
         registry = task.registry
         rollout = self._completed(task)
-        if rollout is None or rollout.current_deployment_id is None or rollout.ended_at is None:
+        if rollout is None or rollout.current_deployment_id is None:
             self.log.info("No rollout has replaced a version here.")
             return
         old = registry.deployments.get(rollout.current_deployment_id)
         if old.state in ENDED:
             return
-        strategy = strategy_of(rollout)
-        assert isinstance(strategy, SideBySide)
-        until = rollout.ended_at + strategy.drain
+        if not drain_is_over(registry, rollout, datetime.now(UTC)):
+            self.log.info("%s stays for its drain, so that people can go back to it.", old.snapshot_name)
+            wait_for(self, "drain is over", rollout=rollout.id)
         in_use = registry.history.current(old.service, old.stage, "online")
-        is_in_use = in_use is not None and in_use.deployment_id == old.id
-        passage_is_over = registry.passages.get(task.passage.id).state == "finished"
-        if datetime.now(UTC) < until or (
-            is_in_use and not passage_is_over and not self._took_over(task, rollout)
-        ):
-            self.log.info("%s stays until %s, for a rollback.", old.snapshot_name, f"{until:%H:%M:%S} UTC")
-            wait_for(self, "drain is over", rollout=rollout.id, until=until.isoformat())
-        if is_in_use:
+        if in_use is not None and in_use.deployment_id == old.id:
             self.log.info("%s is the version in use: it stays.", old.snapshot_name)
             return
         undeploy(task.settings, registry, old, f"replaced by {task.passage.snapshot_name}")
@@ -53,8 +45,3 @@ class Retire(StageOperator):
         rollouts = task.registry.rollouts.list(task.passage.id, self.stage.name)
         completed = [rollout for rollout in rollouts if rollout.outcome == "completed"]
         return completed[-1] if completed else None
-
-    def _took_over(self, task: PassageTask, rollout: RolloutRecord) -> bool:
-        """Whether the new version has ever been the stage's: if so, people have gone back to the old one."""
-        versions = task.registry.history.versions(rollout.service, rollout.stage, "online")
-        return any(version.deployment_id == rollout.deployment_id for version in versions)

@@ -33,9 +33,6 @@ class WayBack:
     :param targets: versions to go back to, the last one first; none is marked bad.
     """
 
-    service: str
-    stage: str
-    mode: Mode
     in_use: StageVersion
     rollout: RolloutRecord | None
     targets: Sequence[StageVersion]
@@ -61,7 +58,7 @@ def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> W
         if left is None and version.snapshot_digest != in_use.snapshot_digest:
             targets.setdefault(version.snapshot_digest, version)
     rollout = registry.rollouts.under_way(service, stage) if mode == "online" else None
-    return WayBack(service, stage, mode, in_use, rollout, list(targets.values()))
+    return WayBack(in_use, rollout, list(targets.values()))
 
 
 def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
@@ -153,7 +150,7 @@ def choose(way: WayBack, name: str | None) -> StageVersion:
     for version in way.targets:
         if name in (None, version.snapshot_name, version.snapshot_digest):
             return version
-    where = f"{way.service} in {way.stage}"
+    where = f"{way.in_use.service} in {way.in_use.stage}"
     if name is None:
         raise Conflict(f"There is no earlier version of {where} that is not marked bad.")
     raise Conflict(f"{name} is no version that {where} can go back to. Known: {known}.")

@@ -25,7 +25,7 @@ from airlock.orchestration.rollout_look import (
     strategy_of,
 )
 from airlock.orchestration.run_check import report_url
-from airlock.orchestration.traffic import return_traffic, wait_for_gateways
+from airlock.orchestration.traffic import direct, return_traffic
 from airlock.registry.records import Mirror
 from airlock.rollouts import Step, steps, sticky_header
 from airlock.spec import Stage
@@ -205,17 +205,14 @@ def _send(registry: Registry, rollout: RolloutRecord, step: Step) -> None:
         shares[rollout.deployment_id] = step.percent
     if step.percent < 100:
         shares[rollout.current_deployment_id] = 100 - step.percent
-    wait_for_gateways(
+    direct(
         registry,
-        registry.traffic.direct(
-            rollout.service,
-            rollout.stage,
-            shares,
-            mirror=Mirror(rollout.deployment_id, step.mirrored) if step.mirrored else None,
-            sticky=sticky_header(strategy_of(rollout)) if step.percent < 100 else None,
-            actor="airlock",
-            reason=f"{strategy_of(rollout).kind}: {step}",
-        ),
+        rollout.service,
+        rollout.stage,
+        shares,
+        mirror=Mirror(rollout.deployment_id, step.mirrored) if step.mirrored else None,
+        sticky=sticky_header(strategy_of(rollout)) if step.percent < 100 else None,
+        reason=f"{strategy_of(rollout).kind}: {step}",
     )
 
 

@@ -31,7 +31,7 @@ from airlock.rollouts import (
     steps,
     worst,
 )
-from airlock.spec import Guarded, MetricGuard, Rollout
+from airlock.spec import Guarded, MetricGuard, Rollout, SideBySide
 from airlock.spec.rollout import AnyRollout
 
 if TYPE_CHECKING:
@@ -158,6 +158,20 @@ def look(registry: Registry, rollout: RolloutRecord, ask_runtime: AskRuntime) ->
         "guards": [_written(result) for result in results],
     }
     return View(rollout, results, move, evidence)
+
+
+def drain_is_over(registry: Registry, rollout: RolloutRecord, now: datetime) -> bool:
+    """Whether the version that a completed rollout replaced need not be kept any longer.
+
+    Its drain has passed, and the new one has become the stage's version, or will not any more.
+    """
+    strategy = strategy_of(rollout)
+    assert isinstance(strategy, SideBySide)
+    assert rollout.ended_at is not None
+    versions = registry.history.versions(rollout.service, rollout.stage, "online")
+    has_taken_over = any(version.deployment_id == rollout.deployment_id for version in versions)
+    is_finished = registry.passages.get(rollout.passage_id).state == "finished"
+    return now >= rollout.ended_at + strategy.drain and (has_taken_over or is_finished)
 
 
 def _versions(registry: Registry, rollout: RolloutRecord) -> tuple[DeploymentRecord, DeploymentRecord]:

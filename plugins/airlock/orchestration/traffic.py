@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airlock.registry import Registry
-    from airlock.registry.records import DeploymentRecord, RolloutRecord, Traffic
+    from airlock.registry.records import DeploymentRecord, Mirror, RolloutRecord, Traffic
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +21,34 @@ PATIENCE = timedelta(seconds=15)
 _INTERVAL_SECONDS = 0.1
 
 
-def direct_all(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
-    """Send all requests for a service at a stage to one deployment; returns once the gateways do so."""
-    wait_for_gateways(
-        registry,
-        registry.traffic.direct(
-            deployment.service, deployment.stage, {deployment.id: 100}, actor="airlock", reason=reason
-        ),
+def direct(
+    registry: Registry,
+    service: str,
+    stage: str,
+    shares: Mapping[str, int],
+    *,
+    mirror: Mirror | None = None,
+    sticky: str | None = None,
+    reason: str,
+) -> None:
+    """Divide a service's requests at a stage; returns once the gateways do so. Repeated, it changes nothing.
+
+    :param shares: percents by deployment, 100 in all; empty where nobody answers.
+    :raises Conflict: one of the deployments is not ready any more.
+    """
+    traffic = registry.traffic.direct(
+        service, stage, shares, mirror=mirror, sticky=sticky, actor="airlock", reason=reason
     )
+    _wait_for_gateways(registry, traffic)
+
+
+def direct_all(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
+    """Send all requests for a service at a stage to one deployment."""
+    direct(registry, deployment.service, deployment.stage, {deployment.id: 100}, reason=reason)
 
 
 def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
-    """Send all requests back to the version that a rollout was to replace; returns once the gateways do so.
+    """Send all requests back to the version that a rollout was to replace.
 
     Where they do not go to the new version any more, somebody has directed them since, and nothing changes.
 
@@ -43,11 +59,7 @@ def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> N
         return
     mirrored = traffic.mirror is not None and traffic.mirror.deployment_id == rollout.deployment_id
     if rollout.deployment_id in traffic.shares or mirrored:
-        back = {rollout.current_deployment_id: 100}
-        directed = registry.traffic.direct(
-            rollout.service, rollout.stage, back, actor="airlock", reason=reason
-        )
-        wait_for_gateways(registry, directed)
+        direct(registry, rollout.service, rollout.stage, {rollout.current_deployment_id: 100}, reason=reason)
 
 
 def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
@@ -61,21 +73,18 @@ def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> N
     if deployment.id not in traffic.shares and mirror == traffic.mirror:
         return
     rest = {name: percent for name, percent in traffic.shares.items() if name != deployment.id}
-    wait_for_gateways(
+    direct(
         registry,
-        registry.traffic.direct(
-            deployment.service,
-            deployment.stage,
-            hundred_percent(rest),
-            mirror=mirror,
-            sticky=traffic.sticky,
-            actor="airlock",
-            reason=reason,
-        ),
+        deployment.service,
+        deployment.stage,
+        hundred_percent(rest),
+        mirror=mirror,
+        sticky=traffic.sticky,
+        reason=reason,
     )
 
 
-def wait_for_gateways(registry: Registry, traffic: Traffic) -> None:
+def _wait_for_gateways(registry: Registry, traffic: Traffic) -> None:
     """Return once every gateway that runs follows this traffic, so that nobody asks what it leaves out."""
     deadline = time.monotonic() + PATIENCE.total_seconds()
     while behind := registry.traffic.behind(traffic, datetime.now(UTC)):

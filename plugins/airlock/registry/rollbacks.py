@@ -100,6 +100,10 @@ class Rollbacks:
         with self._database.read() as connection:
             return _select(connection, condition)
 
+    def under_way(self, service: str, stage: str, mode: Mode) -> RollbackRecord | None:
+        """The rollback that has not ended yet; ``None`` if there is none."""
+        return next((each for each in self.list(service, stage, mode) if each.ended_at is None), None)
+
     def left_since(
         self, service: str, stage: str, mode: Mode, snapshot_digest: str, since: datetime
     ) -> RollbackRecord | None:

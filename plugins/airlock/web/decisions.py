@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 from pydantic import BaseModel, Field
@@ -138,56 +138,50 @@ def list_gates(
 
 def _view(registry: Registry, gate: GateRecord, user: str) -> GateView:
     passage = registry.passages.get(gate.passage_id)
-    if (of_rollout := stage_in_question(gate.stage)) is not None:
-        return _view_of_rollout(registry, passage, of_rollout, gate, user)
+    asks = _asks_of_rollout if stage_in_question(gate.stage) is not None else _asks_to_enter
+    return GateView(
+        passage_id=passage.id,
+        service=passage.service,
+        snapshot_name=passage.snapshot_name,
+        stage=gate.stage,
+        dag_id=gate.dag_id,
+        run_id=gate.run_id,
+        task_id=gate.task_id,
+        requested_by=passage.requested_by,
+        opened_at=gate.opened_at,
+        expires_at=gate.expires_at,
+        url=run_url(gate.dag_id, gate.run_id),
+        **asks(registry, passage, gate, user),
+    )
+
+
+def _asks_to_enter(registry: Registry, passage: PassageRecord, gate: GateRecord, user: str) -> dict[str, Any]:
     facts = _facts(registry, passage, gate.stage)
     asked = {"evidence_digest": facts.evidence_digest, "policy_digest": facts.policy_digest}
-    return GateView(
-        passage_id=passage.id,
-        service=passage.service,
-        snapshot_name=passage.snapshot_name,
-        stage=gate.stage,
-        dag_id=gate.dag_id,
-        run_id=gate.run_id,
-        task_id=gate.task_id,
-        evidence_digest=gate.evidence_digest,
-        policy_digest=gate.policy_digest,
-        requested_by=passage.requested_by,
-        opened_at=gate.opened_at,
-        expires_at=gate.expires_at,
-        missing=_missing(facts),
-        decisions=list(facts.decisions),
-        why_not_you=judge_vote(facts, user=user, verdict="approve", **asked),
-        may_reject=judge_vote(facts, user=user, verdict="reject", **asked) is None,
-        report=report_path(passage.id, facts.previous.name) if facts.previous else None,
-        url=run_url(gate.dag_id, gate.run_id),
-    )
+    return {
+        **asked,
+        "missing": _missing(facts),
+        "decisions": list(facts.decisions),
+        "why_not_you": judge_vote(facts, user=user, verdict="approve", **asked),
+        "may_reject": judge_vote(facts, user=user, verdict="reject", **asked) is None,
+        "report": report_path(passage.id, facts.previous.name) if facts.previous else None,
+    }
 
 
-def _view_of_rollout(
-    registry: Registry, passage: PassageRecord, stage: str, gate: GateRecord, user: str
-) -> GateView:
+def _asks_of_rollout(
+    registry: Registry, passage: PassageRecord, gate: GateRecord, user: str
+) -> dict[str, Any]:
+    stage = str(stage_in_question(gate.stage))
     question = gather_question(registry, passage, stage)
     asked = {"evidence_digest": gate.evidence_digest, "policy_digest": gate.policy_digest}
-    return GateView(
-        passage_id=passage.id,
-        service=passage.service,
-        snapshot_name=passage.snapshot_name,
-        stage=gate.stage,
-        dag_id=gate.dag_id,
-        run_id=gate.run_id,
-        task_id=gate.task_id,
+    return {
         **asked,
-        requested_by=passage.requested_by,
-        opened_at=gate.opened_at,
-        expires_at=gate.expires_at,
-        missing=[MissingApproval(f"one person with a role of {stage}", list(question.candidates))],
-        decisions=list(question.decisions),
-        why_not_you=question.refusal(user=user, verdict="approve", **asked),
-        may_reject=question.refusal(user=user, verdict="reject", **asked) is None,
-        report=f"{report_path(passage.id, stage)}/rollout",
-        url=run_url(gate.dag_id, gate.run_id),
-    )
+        "missing": [MissingApproval(f"one person with a role of {stage}", list(question.candidates))],
+        "decisions": list(question.decisions),
+        "why_not_you": question.refusal(user=user, verdict="approve", **asked),
+        "may_reject": question.refusal(user=user, verdict="reject", **asked) is None,
+        "report": f"{report_path(passage.id, stage)}/rollout",
+    }
 
 
 def _facts(registry: Registry, passage: PassageRecord, stage: str) -> EntryFacts:

@@ -85,10 +85,14 @@ class RollbackView:
     ended_at: datetime | None
 
 
-def may_roll_back(registry: Registry, user: GetUserDep, name: str, stage: str) -> bool:
-    """Operators and administrators may, and everybody with one of the stage's roles."""
+def _require_a_say(registry: Registry, user: GetUserDep, name: str, stage: str) -> None:
+    """Operators and administrators may go back, and everybody with one of the stage's roles.
+
+    :raises HTTPException: 403 for anybody else.
+    """
     asked = {approval.role for approval in registry.catalog.policy(stage).approvals}
-    return may_configure(user) or bool(asked & set(registry.catalog.roles().of(name)))
+    if not may_configure(user) and not asked & set(registry.catalog.roles().of(name)):
+        raise HTTPException(403, f"Operators may go back, and who has a role of {stage}; you are neither.")
 
 
 @router.get(
@@ -96,9 +100,17 @@ def may_roll_back(registry: Registry, user: GetUserDep, name: str, stage: str) -
     dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))],
 )
 def ways_back(dag_id: str, stage: Annotated[str, Query()], registry: RegistryDep) -> list[WayBackView]:
-    """What a service could go back to at a stage, for each mode in which a version is in use there."""
+    """What a service could go back to at a stage, for each mode in which a version is in use there.
+
+    Where a rollback was interrupted, finishing that is the only way.
+    """
     found = []
     for mode in MODES:
+        under_way = registry.rollbacks.under_way(dag_id, stage, mode)
+        if under_way is not None:
+            left, to = under_way.from_name, under_way.to_name
+            found.append(WayBackView(dag_id, stage, mode, left, targets=[to], rollout_of=None))
+            continue
         try:
             found.append(_view(registry, find_way_back(registry, dag_id, stage, mode)))
         except NotFound:
@@ -131,10 +143,7 @@ def go_back(
 
     The same request again finds the same rollback, and finishes it where it was interrupted.
     """
-    if not may_roll_back(registry, user, name, wanted.stage):
-        raise HTTPException(
-            403, f"Operators may go back, and who has a role of {wanted.stage}; you are neither."
-        )
+    _require_a_say(registry, user, name, wanted.stage)
     settings = load_settings()
     known = _known(registry, dag_id, wanted)
     if known is not None:
@@ -166,10 +175,7 @@ def stop_rollout(
     dag_id: str, wanted: RolloutEnd, user: GetUserDep, name: UserName, registry: RegistryDep
 ) -> WayBackView:
     """Send all requests back to the version in use, and let the one that is being rolled out go."""
-    if not may_roll_back(registry, user, name, wanted.stage):
-        raise HTTPException(
-            403, f"Operators may end it, and who has a role of {wanted.stage}; you are neither."
-        )
+    _require_a_say(registry, user, name, wanted.stage)
     way = find_way_back(registry, dag_id, wanted.stage, "online")
     if way.rollout is not None:
         end_rollout(registry, way.rollout, by=name, reason=wanted.reason)
@@ -190,9 +196,9 @@ def _known(registry: Registry, service: str, wanted: NewRollback) -> RollbackRec
 def _view(registry: Registry, way: WayBack) -> WayBackView:
     rollout = way.rollout
     return WayBackView(
-        service=way.service,
-        stage=way.stage,
-        mode=way.mode,
+        service=way.in_use.service,
+        stage=way.in_use.stage,
+        mode=way.in_use.mode,
         in_use=way.in_use.snapshot_name,
         targets=[version.snapshot_name for version in way.targets],
         rollout_of=registry.deployments.get(rollout.deployment_id).snapshot_name if rollout else None,
