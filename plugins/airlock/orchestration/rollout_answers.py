@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airlock.exceptions import CheckError, NotFound
+from airlock.exceptions import CheckError
 from airlock.orchestration.version_server import ask_server
 from airlock.rollouts import Compared, Comparison
 from airlock.rollouts.recorded import PAGE, RING, Position, Recording, page
-from airlock.spec import Rollout, Shadow
+from airlock.spec import Guarded, Rollout
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from airlock.spec import AnswersGuard
 
 _MOST_PAGES = 2 * RING // PAGE
-"""Where answers are recorded faster than they are read, the rest is left to the next time."""
+"""Where answers are recorded as fast as they are read, the rest is left to the next time."""
 
 _PATH = "/airlock/answers"
 
 
 def answers_to_record(rollout: Rollout) -> int:
     """How many answers a server must keep where versions take over in this way."""
-    return RING if isinstance(rollout, Shadow) and rollout.compares_answers is not None else 0
+    return RING if isinstance(rollout, Guarded) and rollout.compares_answers is not None else 0
 
 
 def compare_answers(
@@ -36,7 +36,7 @@ def compare_answers(
     current: DeploymentRecord,
     now: datetime,
 ) -> Compared:
-    """What was found of all answers since the step began; what is new of them is read where that is due.
+    """What was found of all answers since the step began; what is new of them is read where it is due.
 
     How far they are compared is kept with the rollout, so that it does not matter who looks.
     """
@@ -70,10 +70,10 @@ def _recorded(deployment: DeploymentRecord, position: Position) -> Recording:
 
 
 def _page(deployment: DeploymentRecord, after: int) -> Recording:
-    try:
-        return page(ask_server(deployment, _PATH, after=after, limit=PAGE).json())
-    except NotFound:
-        raise CheckError(
-            f"{deployment.snapshot_name} keeps no answers that could be compared: it was deployed before its "
-            "stage had a shadow that compares them."
-        ) from None
+    answer = ask_server(deployment, _PATH, after=after, limit=PAGE)
+    if answer.is_success:
+        return page(answer.json())
+    raise CheckError(
+        f"{deployment.snapshot_name} keeps no answers to compare: it was deployed before its stage's rollout "
+        "had a guard that compares them."
+    )

@@ -79,8 +79,8 @@ class Rollouts:
     def keep_answers(self, seen: RolloutRecord, answers: JsonObject) -> RolloutRecord:
         """Keep how far the answers of both versions have been compared in the step.
 
-        Where somebody has compared them since ``seen``, or the step has changed, nothing is kept: they would be
-        counted twice.
+        Where somebody has compared them since ``seen``, or the step has changed, nothing is kept, so that no
+        answer counts twice.
         """
         with self._database.write() as transaction:
             rollout = _get(transaction.connection, seen.id)

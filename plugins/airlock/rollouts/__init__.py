@@ -6,8 +6,8 @@ Rules over facts and nothing else. Who executes them measures both versions over
     results = judge(rollout.guard, new, current, Look(planned=..., least_requests=...))
     move = next_move(Facts(..., verdict=worst(result.status for result in results)))
 
-and does what the move says: it never decides itself. Under a shadow both versions answer the same requests; what
-their servers recorded of that is read now and then, and goes to ``judge`` too::
+and does what the move says: it never decides itself. Under a shadow both versions answer the same requests.
+What their servers recorded of that is read now and then, and goes to ``judge`` too::
 
     comparison = comparison.go_on(guard, now, new=page(...), current=page(...))
     results = judge(rollout.guard, new, current, look, comparison.found)

@@ -15,7 +15,7 @@ from typing import Any
 from airlock.exceptions import CheckError
 
 RING = 1000
-"""How many answers a server keeps where answers are compared: a few megabytes at most where each has one row."""
+"""How many answers a server keeps where they are compared: about a megabyte where each has one row."""
 
 PAGE = 100
 """How many answers are asked for at once: so few do not hold up a server that has requests to answer."""
@@ -126,7 +126,7 @@ def page(document: Any) -> Recording:
 
 
 def pairs(new: Iterable[Recorded], current: Iterable[Recorded]) -> list[tuple[Recorded, Recorded]]:
-    """Answers to the same request. Where a caller gave several requests one id, nothing tells which is which."""
+    """Answers to the same request. Where several requests had one id, nothing tells which is which."""
     mine, others = _by_request(new), _by_request(current)
     return [(mine[request], others[request]) for request in mine if request in others]
 
