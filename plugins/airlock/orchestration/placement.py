@@ -32,6 +32,7 @@ class Placement:
     :param key: what the deployment belongs to (a passage, a scoring run): ids are derived from it, so a
         repeated task finds the slot and the deployment of the try before.
     :param kafka: the topics of a stream.
+    :param record_answers: how many answers the deployment keeps to be compared with another version's.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Placement:
     passage_id: str | None = None
     resources: Resources = field(default_factory=Resources)
     kafka: Kafka | None = None
+    record_answers: int = 0
 
     def all(self) -> Sequence[DeploymentRecord]:
         """Every deployment made under this key at this stage, oldest first."""
@@ -218,6 +220,7 @@ class Placement:
             },
             image=self.registry.deployments.image_of(snapshot.digest, stream=stream is not None),
             stream=stream,
+            record_answers=self.record_answers if stream is None else 0,
         )
 
 

@@ -167,7 +167,7 @@ class _Workers:
         deadline = time.monotonic() + _SECONDS_TO_COME_BACK
         while True:
             try:
-                return _said(read_metrics(worker))
+                return _said(read_metrics(self.registry, worker))
             except CheckError as error:
                 self._refuse_gone(worker)
                 if time.monotonic() > deadline:
@@ -202,7 +202,7 @@ class _Workers:
         while not self._is_overtaken(traffic):
             waited = time.monotonic() - begun
             try:
-                said = _said(read_metrics(worker))
+                said = _said(read_metrics(self.registry, worker))
                 if InForce(said.role).is_as(role):
                     return
                 problem = f"It says: {_words(said.role)}."
@@ -263,7 +263,7 @@ class _Workers:
         while not self._is_overtaken(traffic):
             now = time.monotonic()
             try:
-                said = _said(read_metrics(worker))
+                said = _said(read_metrics(self.registry, worker))
             except CheckError:
                 try:
                     self._refuse_gone(worker)

@@ -18,7 +18,7 @@ from airlock.spec import (
     ScoreDistributionGuard,
 )
 
-_NOT_COMPARED = Compared(why="No answers have been compared.")
+_NOT_COMPARED = Compared()
 
 
 def judge(

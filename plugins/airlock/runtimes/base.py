@@ -76,6 +76,7 @@ class DeploymentPlan:
         this very one, so that what was tested is what runs.
     :param stream: the host's stream file (:func:`airlock.runtimes.streams.stream_file`): an ``online``
         deployment then reads topics instead of listening for requests. It holds credentials.
+    :param record_answers: how many of its last answers an ``online`` deployment keeps to be compared.
     """
 
     name: str
@@ -86,6 +87,12 @@ class DeploymentPlan:
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
     stream: Mapping[str, Any] | None = field(default=None, repr=False)
+    record_answers: int = 0
+
+
+def recording(answers: int) -> tuple[str, ...]:
+    """The options by which a host keeps its last answers."""
+    return ("--record-answers", str(answers)) if answers else ()
 
 
 @dataclass(frozen=True)

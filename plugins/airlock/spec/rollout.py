@@ -111,6 +111,11 @@ class Guarded(SideBySide):
     extend: int = pydantic.Field(default=2, ge=0, le=100, kw_only=True)
     """How many times a step is prolonged while guards are inconclusive. After that a person is asked."""
 
+    @property
+    def compares_answers(self) -> AnswersGuard | None:
+        """The guard that has both versions' answers compared."""
+        return next((guard for guard in self.guard if isinstance(guard, AnswersGuard)), None)
+
 
 def _check_steps(steps: list[int]) -> list[int]:
     if any(later <= earlier for earlier, later in pairwise(steps)):
@@ -182,11 +187,6 @@ class Shadow(Guarded):
     """Whether a person decides in the end even if all guards pass; otherwise all traffic moves then."""
 
     _compares_once = pydantic.field_validator("guard")(_check_answers_once)
-
-    @property
-    def compares_answers(self) -> AnswersGuard | None:
-        """The guard that has both versions' answers compared."""
-        return next((guard for guard in self.guard if isinstance(guard, AnswersGuard)), None)
 
 
 def _written_strategy(value: Any) -> str | None:

@@ -33,6 +33,7 @@ from airlock.runtimes.base import (
     Status,
     no_stream,
     stream_endpoints,
+    recording,
 )
 from airlock.runtimes.local import limits
 from airlock.runtimes.local.environment import source_digest
@@ -319,6 +320,7 @@ class LocalAdapter:
             arguments=[
                 *(*command, "--model", str(model), "--host", "127.0.0.1"),
                 *("--drain-seconds", str(max(1, int(0.8 * self._grace_seconds)))),
+                *recording(plan.record_answers),
             ],
             variables=_labels({**plan.labels, "deployment": plan.name, "digest": plan.digest}),
             cpu=self._cpu(plan.resources),
