@@ -1,4 +1,4 @@
-"""Workers of a stream change in an order that answers each record once, and a key's records in their order."""
+"""Workers of a stream change in an order that answers each record once, and those of a key in their order."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Which worker of a stream reads what, and in which order workers change.
 
-Rules over facts and nothing else. Whatever is so and whatever is wanted, each record is answered once, and the
-records of a key in their order: at most one worker reads the input, at most one what is passed on, and nobody
-takes up the input before everything that was passed on is answered, unless it goes on being passed on.
+Rules over facts and nothing else. Whatever is so and whatever is wanted, each record is answered once, and
+those of a key in their order: at most one worker reads the input, at most one what is passed on, and nobody
+takes up the input before everything that was passed on is answered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Has the workers of a stream read what the registry's traffic says, one change after the other.
 
-Before each change the workers are asked what they do: whoever was killed in between, the next one does what is
-missing. Where traffic is directed anew meanwhile, the newest direction counts.
+Before each change the workers are asked what they do: whoever was killed in between, the next one does what
+is missing. Where traffic is directed anew meanwhile, the newest direction counts.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 from airlock.exceptions import AdapterError, CheckError, DeploymentFailed
 from airlock.orchestration.configuration import load_settings
-from airlock.orchestration.rollout_look import read_metrics
 from airlock.orchestration.stream_moves import Drain, InForce, Take, next_move, reader_of, roles
 from airlock.orchestration.streams import stream_content
+from airlock.orchestration.version_server import ask_server
+from airlock.rollouts import Reading, read
 from airlock.runtimes.streams import IDLE, Reads, StreamRole
 from airlock.spec import Kafka, Stage
 
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
     from airlock.orchestration.configuration import Settings
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, Traffic
-    from airlock.rollouts import Reading
     from airlock.runtimes.base import Adapter, Handle, Status
 
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=3)
-"""How long a worker may take to do what its file says: Kubernetes alone takes up to two minutes to show it, and
-a micro-batch is finished first. And how long a worker may stand still over what was passed on to it."""
+"""How long a worker may take to do what its file says: Kubernetes alone takes up to two minutes to show it,
+and a micro-batch is finished first. And how long a worker may stand still over what was passed on to it."""
 
 _SECONDS_TO_COME_BACK = 10.0
 """A worker that does not answer may just be starting again."""
@@ -51,8 +51,8 @@ def is_worker(deployment: DeploymentRecord) -> bool:
 def follow(registry: Registry, service: str, stage: str, *, ending: Collection[str] = ()) -> None:
     """Return once every worker of a service at a stage reads what it is to read now.
 
-    :param ending: ids of deployments that are taken away next: one that does not stop reading is taken off its
-        runtime here. It may be broken, which is why others take its place.
+    :param ending: ids of deployments that are taken away next: one that does not stop reading is taken off
+        its runtime here. It may be broken, which is why others take its place.
     :raises DeploymentFailed: a worker does not do what it is told, or is gone.
     :raises AdapterError: a runtime cannot be reached.
     """
@@ -167,7 +167,7 @@ class _Workers:
         deadline = time.monotonic() + _SECONDS_TO_COME_BACK
         while True:
             try:
-                return _said(read_metrics(self.registry, worker))
+                return _ask(worker)
             except CheckError as error:
                 self._refuse_gone(worker)
                 if time.monotonic() > deadline:
@@ -202,7 +202,7 @@ class _Workers:
         while not self._is_overtaken(traffic):
             waited = time.monotonic() - begun
             try:
-                said = _said(read_metrics(self.registry, worker))
+                said = _ask(worker)
                 if InForce(said.role).is_as(role):
                     return
                 problem = f"It says: {_words(said.role)}."
@@ -263,7 +263,7 @@ class _Workers:
         while not self._is_overtaken(traffic):
             now = time.monotonic()
             try:
-                said = _said(read_metrics(self.registry, worker))
+                said = _ask(worker)
             except CheckError:
                 try:
                     self._refuse_gone(worker)
@@ -295,17 +295,21 @@ class _Workers:
         reader = reader_of(wanted)
         if reader is not None and reader in gone:
             raise DeploymentFailed(
-                f"{workers[reader].snapshot_name} ({reader}) is to read {self.kafka.input} for {self.service} "
-                f"in {self.stage}, but {gone[reader]}",
+                f"{workers[reader].snapshot_name} ({reader}) is to read {self.kafka.input} for "
+                f"{self.service} in {self.stage}, but {gone[reader]}",
                 mend="Promote a version, or roll back to one.",
             )
 
 
-def _said(reading: Reading) -> _Said:
+def _ask(worker: DeploymentRecord) -> _Said:
     """What a worker shows at ``/metrics``.
 
-    :raises CheckError: it shows nothing about what it reads.
+    :raises CheckError: it does not answer, or shows nothing about what it reads.
     """
+    return _said(read(ask_server(worker, "/metrics").text, datetime.now(UTC)))
+
+
+def _said(reading: Reading) -> _Said:
     gauges: dict[str, float] = {}
     reads: Reads | None = None
     for (name, labels), value in reading.samples.items():

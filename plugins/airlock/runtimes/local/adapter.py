@@ -32,8 +32,8 @@ from airlock.runtimes.base import (
     RuntimeSettings,
     Status,
     no_stream,
-    stream_endpoints,
     recording,
+    stream_endpoints,
 )
 from airlock.runtimes.local import limits
 from airlock.runtimes.local.environment import source_digest
