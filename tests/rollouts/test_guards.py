@@ -20,7 +20,7 @@ from airlock.spec import (
     MetricGuard,
     ScoreDistributionGuard,
 )
-from tests.rollouts.building import measured
+from tests.rollouts.building import measured, measured_stream
 
 END = Look(planned=True, least_requests=300)
 BEFORE = Look(planned=False, least_requests=300)
@@ -253,3 +253,55 @@ def test_what_was_found_of_answers_is_plain_json() -> None:
 
     assert Compared.from_json(json.loads(json.dumps(compared.to_json()))) == compared
     assert compared.labels["decision"].others == 1
+
+
+# --- streams
+
+
+@pytest.mark.parametrize(
+    ("dead", "status"),
+    [
+        ({}, "pass"),
+        ({"empty": 200, "too_large": 100}, "pass"),
+        ({"model_failed": 80}, "fail"),
+        ({"bad_record": 40, "not_decodable": 20, "answer_too_large": 20}, "fail"),
+    ],
+)
+def test_records_fail_where_the_reason_may_lie_with_the_version(dead: dict[str, int], status: str) -> None:
+    new = measured_stream(1000 - sum(dead.values()), dead)
+    current = measured_stream(8000, {"bad_record": 20}, passed_on=980)
+
+    assert only(ErrorRateGuard(), new, current).status == status
+
+
+def test_records_that_are_poison_for_both_versions_are_no_difference() -> None:
+    new, current = (
+        measured_stream(9000, {"bad_record": 1000}),
+        measured_stream(90_000, {"bad_record": 10_000}),
+    )
+    assert only(ErrorRateGuard(max_increase=0.02), new, current).status == "pass"
+
+
+def test_a_sentence_about_a_stream_is_about_records_that_it_answered_itself() -> None:
+    new = measured_stream(920, {"model_failed": 80})
+    finding = only(ErrorRateGuard(), new, measured_stream(8980, {"model_failed": 20}, passed_on=1000))
+
+    assert finding.sentence == (
+        "80 of 1,000 records failed, and 20 of 9,000 of the current version: more than 0.01 above it."
+    )
+
+
+def test_the_latency_of_a_stream_is_that_of_its_micro_batches() -> None:
+    guard, current = LatencyGuard(), measured_stream(90_000, milliseconds=[18] * 900)
+
+    assert only(guard, measured_stream(9_000, milliseconds=[19] * 900), current).status == "pass"
+    assert only(guard, measured_stream(9_000, milliseconds=[190] * 900), current).status == "fail"
+    few = only(guard, measured_stream(9_000, milliseconds=[19] * 9), current)
+    assert (few.status, "9 micro-batches are too few" in few.sentence) == ("inconclusive", True)
+
+
+def test_a_counter_of_a_stream_is_taken_per_record() -> None:
+    guard = MetricGuard("airlock_stream_dead_letters_total", {"reason": "bad_record"}, max=0.01)
+    finding = only(guard, measured_stream(900, {"bad_record": 100}), measured_stream(9000))
+
+    assert (finding.status, finding.measure) == ("fail", "airlock_stream_dead_letters_total a record")

@@ -214,6 +214,7 @@ def _counts(
         return {
             "deployment": deployment.id,
             "snapshot": deployment.snapshot_name,
+            "of": measured.of,
             "requests": measured.requests,
             "errors": measured.errors,
             "restarted": measured.restarted,

@@ -1,7 +1,8 @@
 """Requests that fail, compared with the current version's.
 
 Every answer with a status of 400 or above counts: both versions get the same mix of callers, so what those do
-wrong is the same on both sides, and what only the new version refuses is the difference.
+wrong is the same on both sides, and what only the new version refuses is the difference. Of a stream, records
+count that became dead letters for a reason that may lie with the version.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def judge(guard: ErrorRateGuard, new: Measured, current: Measured, look: Look) -
 
     n = min(new.requests, current.requests)
     status = look.judge(of_difference, guard.max_increase, guard.confidence, n)
-    told = f"{new.errors:,} of {new.requests:,} requests failed, and {current.errors:,} of "
+    told = f"{new.errors:,} of {new.requests:,} {new.of} failed, and {current.errors:,} of "
     told += f"{current.requests:,} of the current version"
     if status == "fail":
         told += f": more than {guard.max_increase:.3g} above it"
     if status == "inconclusive":
-        told += f", which does not tell{look.missing(n)}"
+        told += f", which does not tell{look.missing(n, new.of)}"
     limit = f"at most {100 * guard.max_increase:.3g} points above the current version"
     yield Finding("error rate", status, share, current_share, "share", limit, f"{told}.")
     if guard.max is not None:
@@ -45,9 +46,9 @@ def _below(limit: float, confidence: float, new: Measured, look: Look) -> Findin
     status = look.judge(
         lambda z: intervals.share(new.errors, new.requests, z), limit, confidence, new.requests
     )
-    told = f"{new.errors:,} of {new.requests:,} requests failed"
+    told = f"{new.errors:,} of {new.requests:,} {new.of} failed"
     if status == "inconclusive":
-        told += f", which does not tell{look.missing(new.requests)}"
+        told += f", which does not tell{look.missing(new.requests, new.of)}"
     words = f"at most {100 * limit:.3g} %"
     return Finding("error rate by itself", status, _share(new), None, "share", words, f"{told} ({words}).")
 

@@ -36,22 +36,23 @@ def judge(guard: LatencyGuard, new: Measured, current: Measured, look: Look) -> 
         ratio: float | None = getattr(guard, f"p{percent}_ratio")
         milliseconds: float | None = getattr(guard, f"p{percent}_ms")
         if ratio is not None:
-            yield _compared(guard, percent, ratio, new.latency, current.latency, look)
+            yield _compared(guard, percent, ratio, new, current, look)
         if milliseconds is not None:
-            yield _below(guard, percent, milliseconds, new.latency, look)
+            yield _below(guard, percent, milliseconds, new, look)
 
 
 def _compared(
-    guard: LatencyGuard, percent: int, ratio: float, new: Histogram, current: Histogram, look: Look
+    guard: LatencyGuard, percent: int, ratio: float, new: Measured, current: Measured, look: Look
 ) -> Finding:
-    quantile = percent / 100
-    mine, other = _place(new, quantile * new.total), _place(current, quantile * current.total)
+    quantile, times, current_times = percent / 100, new.latency, current.latency
+    mine = _place(times, quantile * times.total)
+    other = _place(current_times, quantile * current_times.total)
 
     def allowed(value: float) -> float:
         return max(ratio * value, value + guard.tolerance_ms)
 
     def over_what_is_allowed(z: float) -> Bounds:
-        of_new, of_current = _interval(new, quantile, z), _interval(current, quantile, z)
+        of_new, of_current = _interval(times, quantile, z), _interval(current_times, quantile, z)
         lower, _ = intervals.increase(
             mine.low,
             (of_new[0].low, math.inf),
@@ -66,30 +67,33 @@ def _compared(
         )
         return lower, upper
 
-    n = min(new.total, current.total)
+    n = min(times.total, current_times.total)
     status = look.judge(over_what_is_allowed, 0.0, guard.confidence, n) if n else "inconclusive"
-    told = f"p{percent} is {_written(mine, new)}, and {_written(other, current)} for the current version"
+    told = (
+        f"p{percent} is {_written(mine, times)}, and {_written(other, current_times)} for the current version"
+    )
     if status == "inconclusive":
-        told += f", which does not tell{look.missing(n)}"
+        told += f", which does not tell{look.missing(n, new.timed)}"
     limit = f"at most {ratio:g} times the current version's, or {guard.tolerance_ms:g} ms more"
-    return Finding(f"p{percent}", status, _shown(mine, new), _shown(other, current), "ms", limit, f"{told}.")
+    shown, of_current = _shown(mine, times), _shown(other, current_times)
+    return Finding(f"p{percent}", status, shown, of_current, "ms", limit, f"{told}.")
 
 
-def _below(guard: LatencyGuard, percent: int, limit: float, new: Histogram, look: Look) -> Finding:
-    quantile = percent / 100
-    mine = _place(new, quantile * new.total)
+def _below(guard: LatencyGuard, percent: int, limit: float, new: Measured, look: Look) -> Finding:
+    quantile, times = percent / 100, new.latency
+    mine = _place(times, quantile * times.total)
 
     def bounds(z: float) -> Bounds:
-        lower, upper = _interval(new, quantile, z)
+        lower, upper = _interval(times, quantile, z)
         return lower.low, upper.between
 
-    status = look.judge(bounds, limit, guard.confidence, new.total) if new.total else "inconclusive"
-    told = f"p{percent} is {_written(mine, new)}"
+    status = look.judge(bounds, limit, guard.confidence, times.total) if times.total else "inconclusive"
+    told = f"p{percent} is {_written(mine, times)}"
     if status == "inconclusive":
-        told += f", which does not tell{look.missing(new.total)}"
+        told += f", which does not tell{look.missing(times.total, new.timed)}"
     words = f"at most {limit:g} ms"
     return Finding(
-        f"p{percent} by itself", status, _shown(mine, new), None, "ms", words, f"{told} ({words})."
+        f"p{percent} by itself", status, _shown(mine, times), None, "ms", words, f"{told} ({words})."
     )
 
 

@@ -11,9 +11,15 @@ from airlock.exceptions import CheckError
 from airlock.rollouts.reading import REQUESTS, UNANSWERED, Reading, Series
 
 _SECONDS = "airlock_request_seconds_bucket"
+_RECORDS = "airlock_stream_records_out_total"
+_DEAD_LETTERS = "airlock_stream_dead_letters_total"
+_BATCH_SECONDS = "airlock_stream_batch_seconds_bucket"
 _SCORES = "airlock_score_bucket"
 _CLOCKS_DIFFER = timedelta(seconds=60)
 """How far the clocks of Airflow and of a runtime may be apart."""
+
+_NO_FAULT = ("empty", "too_large")
+"""Why every version leaves a record without an answer."""
 
 _COUNTERS = ("_total", "_bucket", "_count", "_sum")
 
@@ -61,13 +67,34 @@ class Measured:
     restarted: bool = False
 
     @property
+    def is_stream(self) -> bool:
+        """Whether it answers the records of a topic."""
+        return self.knows(_RECORDS)
+
+    @property
+    def of(self) -> str:
+        """What it answers, as people call it."""
+        return "records" if self.is_stream else "requests"
+
+    @property
     def requests(self) -> int:
-        """Requests that it answered, however, or left without an answer."""
+        """Requests that it answered, however, or left without an answer; of a stream: records.
+
+        Records that it has only passed on, or passed over as a shadow, do not count.
+        """
+        if self.is_stream:
+            return round(self.increase(_RECORDS) + self.increase(_DEAD_LETTERS))
         return round(self.increase(REQUESTS))
 
     @property
     def errors(self) -> int:
-        """Requests that it answered with a status of 400 or above, or not at all."""
+        """Requests that it answered with a status of 400 or above, or not at all.
+
+        Of a stream: records that it could not answer, for a reason that may lie with the version.
+        """
+        if self.is_stream:
+            no_fault = sum(self.increase(_DEAD_LETTERS, {"reason": reason}) for reason in _NO_FAULT)
+            return round(self.increase(_DEAD_LETTERS) - no_fault)
         return round(
             sum(
                 value
@@ -91,8 +118,13 @@ class Measured:
 
     @property
     def latency(self) -> Histogram:
-        """Seconds from request to answer."""
-        return self._histogram(_SECONDS)
+        """Seconds from request to answer; of a stream, from a micro-batch that was read to its commit."""
+        return self._histogram(_BATCH_SECONDS if self.is_stream else _SECONDS)
+
+    @property
+    def timed(self) -> str:
+        """Of what ``latency`` tells the time, as people call it."""
+        return "micro-batches" if self.is_stream else "requests"
 
     @property
     def scores(self) -> Histogram:

@@ -48,14 +48,15 @@ def _rates(guard: MetricGuard, new: Measured, current: Measured, look: Look) -> 
         (guard.max_increase, of_difference, guard.max_increase, both),
         (guard.max_ratio, over_the_multiple, 0.0, both),
     )
+    one = new.of.removesuffix("s")
     for words, (asked, bounds, limit, n) in zip(_limits(guard), questions, strict=True):
         if asked is None or limit is None:
             continue
         status = look.judge(bounds, limit, guard.confidence, n)
-        told = f"{guard.metric} is {rate:.4g} a request, and {current_rate:.4g} for the current version"
+        told = f"{guard.metric} is {rate:.4g} a {one}, and {current_rate:.4g} for the current version"
         if status == "inconclusive":
-            told += f", which does not tell{look.missing(n)}"
-        yield Finding(f"{guard.metric} a request", status, rate, current_rate, "", words, f"{told}.")
+            told += f", which does not tell{look.missing(n, new.of)}"
+        yield Finding(f"{guard.metric} a {one}", status, rate, current_rate, "", words, f"{told}.")
 
 
 def _values(guard: MetricGuard, new: Measured, current: Measured) -> Iterator[Finding]:
