@@ -6,7 +6,7 @@ Time is what the test says; each try of the task ends as Airflow would see it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from airlock import build_dag
 from airlock.orchestration.passage_task import Pathway
 from airlock.orchestration.polling import QUESTIONS
 from airlock.registry import Registry
-from airlock.registry.records import DeploymentRecord, PassageRecord, RolloutRecord
+from airlock.registry.records import DeploymentRecord, JsonObject, PassageRecord, RolloutRecord
 from airlock.spec import Approval, BlueGreen, Canary, Lifecycle, Policy, Roles, Service, Shadow, Stage
 from tests.listed_runtime import ListedRuntime
 from tests.registry.building import add_snapshot, deploy, include, runtime
@@ -46,7 +46,7 @@ class Version:
             def do_GET(self) -> None:
                 self.send_response(200 if version.is_up else 503)
                 self.end_headers()
-                self.wfile.write(metrics(**version.counted).encode())
+                self.wfile.write(version.shown.encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -57,6 +57,15 @@ class Version:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
+
+    @property
+    def endpoints(self) -> list[JsonObject]:
+        return [{"kind": "rest", "url": self.url}]
+
+    @property
+    def shown(self) -> str:
+        """Its ``/metrics``."""
+        return metrics(**self.counted)
 
     def answer(self, requests: int, errors: int = 0, milliseconds: float = 3.0) -> None:
         """Count so many more requests."""
@@ -175,40 +184,46 @@ def scene(
     *,
     policy: Policy = POLICY,
     is_first: bool = False,
+    service: Service = SERVICE,
+    version: Callable[[], Version] = Version,
+    on_runtime: ListedRuntime | None = None,
 ) -> Iterator[Scene]:
     """Set it up.
 
     :param is_first: no version is in use yet.
+    :param version: makes a version that can be asked what it has counted.
     """
     clock = Clock()
     registry = Registry(f"sqlite:///{folder}/registry.db", clock=clock.now)
     registry.migrate()
     lifecycle = Lifecycle("careful", stages=[Stage("PROD", rollout=rollout)])
-    registry.catalog.apply(include(runtime("r", capacity=9), lifecycle, SERVICE, policy, ROLES), by="ops")
-    versions = [Version(), Version()]
+    registry.catalog.apply(include(runtime("r", capacity=9), lifecycle, service, policy, ROLES), by="ops")
+    versions = [version(), version()]
     deployments = []
-    for number, version in enumerate(versions, start=1):
+    for number, deployed in enumerate(versions, start=1):
         snapshot = add_snapshot(registry, content=number)
         passage = registry.passages.begin(
             service="cc-fraud",
             snapshot_digest=snapshot.digest,
-            lifecycle_digest=Pathway(lifecycle, SERVICE).digest,
+            lifecycle_digest=Pathway(lifecycle, service).digest,
             lifecycle=lifecycle.model_dump(mode="json"),
             run_id=f"run-{number}",
             by="rob",
         )
         deployment = deploy(registry, passage, "PROD")
-        endpoints = [{"kind": "rest", "url": version.url}]
-        deployments.append(registry.deployments.set_state(deployment.id, "ready", endpoints=endpoints))
+        deployments.append(
+            registry.deployments.set_state(deployment.id, "ready", endpoints=deployed.endpoints)
+        )
         if number == 1:
             if not is_first:
                 _take_into_use(registry, passage, deployment)
             registry.passages.finish(passage.id, "completed", "")
-    on_runtime = ListedRuntime([deployment.id for deployment in deployments])
+    on_runtime = on_runtime or ListedRuntime()
+    on_runtime.deployments += [deployment.id for deployment in deployments]
     monkeypatch.setattr("airlock.runtimes.adapter_for", lambda spec, settings: on_runtime)
     found = Scene(
         registry=registry,
-        dag=build_dag(SERVICE, lifecycle),
+        dag=build_dag(service, lifecycle),
         passage=passage,
         new=versions[1],
         current=versions[0],
@@ -228,9 +243,9 @@ def scene(
     try:
         yield found
     finally:
-        for version in versions:
-            version.server.shutdown()
-            version.server.server_close()
+        for deployed in versions:
+            deployed.server.shutdown()
+            deployed.server.server_close()
         registry.close()
 
 

@@ -96,6 +96,7 @@ class _Workers:
     """The workers of one service at one stage.
 
     :param drained: who has answered all that was passed on, since workers last changed.
+    :param told: who is gone, and reads nothing if it is started again.
     """
 
     settings: Settings
@@ -105,6 +106,7 @@ class _Workers:
     stage: str
     ending: Collection[str]
     drained: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
 
     def follow(self) -> None:
         """Make one move after the other until there is none."""
@@ -153,7 +155,7 @@ class _Workers:
                 found = self._patiently(worker)
             except _Gone as error:
                 gone[name] = error
-                if wanted[name] == IDLE:
+                if wanted[name] == IDLE and name not in self.told:
                     self._leave_word(worker)
             else:
                 said[name] = None if found is None else InForce(found.role, at_end=name in self.drained)
@@ -166,10 +168,10 @@ class _Workers:
         """
         deadline = time.monotonic() + _SECONDS_TO_COME_BACK
         while True:
+            self._refuse_gone(worker)  # first, because its address may be another worker's by now
             try:
                 return _ask(worker)
             except CheckError as error:
-                self._refuse_gone(worker)
                 if time.monotonic() > deadline:
                     log.warning("%s", error)
                     return None
@@ -237,6 +239,7 @@ class _Workers:
 
     def _leave_word(self, worker: DeploymentRecord) -> None:
         """Let a worker that is gone read nothing, should its runtime start it again."""
+        self.told.add(worker.id)
         adapter, handle = self._place(worker)
         try:
             adapter.stream(handle, self._content(worker, IDLE))
