@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from airlock_host.measure.shadow import compare
+import json
+from pathlib import Path
+
+import pytest
+
+from airlock_host.exceptions import InputUnusable
+from airlock_host.measure import run
+from airlock_host.measure.shadow import compare, in_common
 from airlock_host.schema import Schema
 
 OUTPUTS = Schema.read(
@@ -65,3 +72,44 @@ def test_differences_are_drawn() -> None:
     (figure,) = compare(current, shadow, OUTPUTS)["figures"]
     assert figure["svg"].startswith("<svg")
     assert "1.9 at most" in figure["alt"]
+
+
+def test_what_only_one_can_have_answered_is_left_out() -> None:
+    """The shadow began late and has not come to the end; in partition 2 it has nothing yet."""
+    current = {(0, n, 0): answer(1, "yes") for n in range(10)} | {(2, 1, 0): answer(1, "yes")}
+    shadow = {(0, n, 0): answer(1, "yes") for n in (4, 5, 7)}
+    ours, theirs = in_common(current, shadow)
+    assert sorted(ours) == [(0, n, 0) for n in (4, 5, 6, 7)]
+    assert theirs == shadow
+    assert compare(ours, theirs, OUTPUTS)["only_current"]["n"] == 1
+
+
+def test_a_shadow_that_is_ahead_is_not_alone() -> None:
+    current = {(0, n, 0): answer(1, "yes") for n in range(5)}
+    shadow = {(0, n, 0): answer(1, "yes") for n in range(10)} | {(1, 0, 0): answer(1, "yes")}
+    _, theirs = in_common(current, shadow)
+    assert sorted(theirs) == [*((0, n, 0) for n in range(5)), (1, 0, 0)]
+
+
+@pytest.mark.parametrize("since", ["yesterday", -1, True, float("nan")])
+def test_since_is_a_time(tmp_path: Path, since: object) -> None:
+    names = {"group": "g", "input": "in", "output": "out", "dead_letter": "dead"}
+    for name in ("stream", "shadow"):
+        content = {**names, "client": {"bootstrap.servers": "x:1"}, "output": name}
+        (tmp_path / name).write_text(json.dumps(content))
+    job = {
+        "kind": "shadow",
+        "output": [],
+        "since": since,
+        **{n: str(tmp_path / n) for n in ("stream", "shadow")},
+    }
+    with pytest.raises(InputUnusable, match="'since' is .*; expected seconds of the epoch"):
+        run(job)
+
+
+def test_streams_that_answer_into_one_topic_are_not_compared(tmp_path: Path) -> None:
+    names = {"group": "g", "input": "in", "output": "out", "dead_letter": "dead"}
+    (tmp_path / "stream").write_text(json.dumps({**names, "client": {"bootstrap.servers": "x:1"}}))
+    job = {"kind": "shadow", "output": [], **dict.fromkeys(("stream", "shadow"), str(tmp_path / "stream"))}
+    with pytest.raises(InputUnusable, match="both streams answer into 'out'"):
+        run(job)
