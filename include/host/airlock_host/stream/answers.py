@@ -121,7 +121,7 @@ def _messages(settings: StreamSettings, topic: str, since: float | None) -> Iter
 def _bounds(
     consumer: Consumer, topic: str, since: float | None
 ) -> tuple[list[TopicPartition], dict[int, int]]:
-    """Where to begin in each partition with something to read, and the offset behind the last record there."""
+    """Where to begin in each partition with something to read, and the offset behind its last record."""
     from confluent_kafka import TopicPartition
 
     found = consumer.list_topics(topic, timeout=_REACH_SECONDS).topics[topic]
@@ -143,7 +143,7 @@ def _bounds(
 
 
 def _lies_before(message: Message, ends: dict[int, int]) -> bool:
-    """Whether a record was there when the ends were asked for; those of partitions read so far are dropped."""
+    """Whether a record was there when the ends were asked for; ends that are reached are dropped."""
     partition: int = message.partition()  # type: ignore[assignment]
     end, behind = ends.get(partition, 0), message.offset() + 1  # type: ignore[operator]
     if behind >= end:
