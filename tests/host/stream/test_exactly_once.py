@@ -17,6 +17,7 @@ from host.serving.live import wait_for
 from host.stream.conftest import NUMBER
 from host.stream.kafka import PARTITIONS, REAL, LiveWorker, StartWorker, Stream, headers
 from host.stream.mock_cluster import ADD_OFFSETS, COMMIT_OFFSETS, END_TRANSACTION
+from host.stream.numbers import numbers_in, write_numbers
 
 RECORDS = 100_000
 KILLS = 50
@@ -70,20 +71,6 @@ def committed(stream: Stream, topics: tuple[str, ...]) -> list[Message]:
     for process, count in written.keys() - kept:
         assert count == last[process], "a process went on behind a transaction that is not committed"
     return [message for transaction in kept for message in written[transaction]]
-
-
-def numbers_in(messages: list[Message]) -> list[int]:
-    return sorted(int(message.key() or b"") for message in messages)
-
-
-def write_numbers(stream: Stream, first: int, last: int) -> None:
-    stream.cluster.write(
-        stream.content["input"],
-        (
-            {"key": str(n), "value": b'{"n":%d}' % (n % 7), "partition": n % PARTITIONS}
-            for n in range(first, last)
-        ),
-    )
 
 
 @pytest.mark.slow

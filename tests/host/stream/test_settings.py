@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from airlock_host.exceptions import InputUnusable
-from airlock_host.stream.settings import Share, StreamSettings, read_settings
+from airlock_host.stream.settings import Reading, Reads, Share, StreamSettings, read_settings
 
 RIGHT: dict[str, Any] = {
     "client": {"bootstrap.servers": "kafka:9092"},
@@ -18,6 +18,7 @@ RIGHT: dict[str, Any] = {
     "output": "scores",
     "dead_letter": "scores.dead",
 }
+SHADOW = {"output": "scores.shadow", "dead_letter": "scores.shadow.dead"}
 
 
 def read(folder: Path, **keys: Any) -> StreamSettings:
@@ -43,6 +44,44 @@ def test_secrets_are_read_from_files_and_not_shown(tmp_path: Path) -> None:
 def test_a_share(tmp_path: Path) -> None:
     assert read(tmp_path, share={"topic": "canary", "percent": 5}).share == Share("canary", 5.0)
     assert read(tmp_path, share=None).share is None
+
+
+def test_what_is_read_says_the_group_and_where_answers_go(tmp_path: Path) -> None:
+    keys: dict[str, Any] = {
+        "instance": "dep-2",
+        "share": {"topic": "transactions.share", "percent": 5},
+        "shadow": SHADOW,
+    }
+    assert {reads: read(tmp_path, reads=reads, **keys).reading for reads in get_args(Reads)} == {
+        "input": Reading("cc-fraud.PROD", "transactions", "scores", "scores.dead"),
+        "share": Reading("cc-fraud.PROD.share", "transactions.share", "scores", "scores.dead"),
+        "shadow": Reading(
+            "cc-fraud.PROD.shadow.dep-2", "transactions", "scores.shadow", "scores.shadow.dead", "latest"
+        ),
+        "nothing": None,
+    }
+
+
+def test_only_who_reads_the_input_forwards_and_only_a_shadow_passes_over(tmp_path: Path) -> None:
+    keys: dict[str, Any] = {
+        "instance": "dep-2",
+        "share": {"topic": "transactions.share", "percent": 5},
+        "shadow": {**SHADOW, "percent": 30},
+    }
+    read_as = {reads: read(tmp_path, reads=reads, **keys) for reads in get_args(Reads)}
+    assert [reads for reads, settings in read_as.items() if settings.forwards] == ["input"]
+    assert [reads for reads, settings in read_as.items() if settings.answers_percent == 30] == ["shadow"]
+
+
+def test_topics_that_nobody_uses_yet_need_not_be_there(tmp_path: Path) -> None:
+    keys: dict[str, Any] = {"instance": "dep-2", "shadow": SHADOW}
+    no_share, share = ({"topic": "transactions.share", "percent": percent} for percent in (0, 5))
+    plain = ("transactions", "scores", "scores.dead")
+    assert read(tmp_path, share=no_share, **keys).topics == plain
+    assert read(tmp_path, share=share, **keys).topics == (*plain, "transactions.share")
+    assert read(tmp_path, reads="nothing", share=share, **keys).topics == plain
+    assert read(tmp_path, reads="share", share=no_share, **keys).topics == (*plain, "transactions.share")
+    assert read(tmp_path, reads="shadow", **keys).topics == (*plain, *SHADOW.values())
 
 
 @pytest.mark.parametrize(
@@ -75,7 +114,15 @@ def test_a_share(tmp_path: Path) -> None:
             "'share.percent' is 101; expected a number from 0 to 100",
         ),
         ({"share": {"topic": "scores", "percent": 1}}, "'share.topic' and 'output' are the same topic"),
-        ({"shadow": "x"}, "'shadow' is not known here"),
+        ({"reads": "all"}, "'reads' is 'all'; expected one of input, share, shadow, nothing"),
+        ({"reads": "share"}, "'share' is missing: the worker is to read it"),
+        ({"reads": "shadow", "shadow": SHADOW}, "'instance' is missing: it is part of the name"),
+        ({"shadow": "x"}, "'shadow' must be an object with dead_letter and output and percent"),
+        ({"shadow": {**SHADOW, "percent": -1}}, "'shadow.percent' is -1; expected a number from 0 to 100"),
+        (
+            {"shadow": {**SHADOW, "output": "scores"}},
+            "'shadow.output' and 'output' are the same topic",
+        ),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, keys: dict[str, Any], mistake: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_host.stream.settings import Share
 from airlock_host.stream.shares import holds, place
 
 
@@ -16,24 +15,22 @@ def test_places_are_for_ever() -> None:
 @given(st.binary(), st.floats(0, 100), st.floats(0, 100))
 def test_a_share_that_grows_keeps_its_keys(key: bytes, one: float, other: float) -> None:
     less, more = sorted((one, other))
-    if holds(Share("t", less), key, "in", 0, 0):
-        assert holds(Share("t", more), key, "in", 0, 0)
+    if holds(less, key, "in", 0, 0):
+        assert holds(more, key, "in", 0, 0)
 
 
 @given(st.none() | st.binary())
 def test_none_and_all(key: bytes | None) -> None:
-    assert not holds(Share("t", 0), key, "in", 0, 0)
-    assert holds(Share("t", 100), key, "in", 0, 0)
+    assert not holds(0, key, "in", 0, 0)
+    assert holds(100, key, "in", 0, 0)
 
 
 def test_a_share_has_its_size_whatever_the_partition() -> None:
-    share = Share("t", 20)
-    taken = sum(holds(share, f"customer-{number}".encode(), "in", 0, 0) for number in range(10_000))
+    taken = sum(holds(20, f"customer-{number}".encode(), "in", 0, 0) for number in range(10_000))
     assert abs(taken - 2_000) < 200
 
 
 def test_records_without_a_key_are_spread() -> None:
-    share = Share("t", 20)
-    taken = [holds(share, None, "in", number % 4, number) for number in range(10_000)]
+    taken = [holds(20, None, "in", number % 4, number) for number in range(10_000)]
     assert abs(sum(taken) - 2_000) < 200
-    assert taken == [holds(share, None, "in", number % 4, number) for number in range(10_000)]
+    assert taken == [holds(20, None, "in", number % 4, number) for number in range(10_000)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -75,11 +75,13 @@ class TransactionalFront:
     """The front of a mock cluster of one broker.
 
     :ivar commits: the offsets of every committed transaction, in order.
+    :ivar counts: how many of them each transactional id has.
     """
 
     def __init__(self, servers: str) -> None:
         self._behind = int(servers.rpartition(":")[2])
         self.commits: list[dict[Place, int]] = []
+        self.counts: Counter[str] = Counter()
         self._offsets: dict[Place, int] = {}
         self._pending: dict[str, dict[Place, int]] = defaultdict(dict)
         self._port = 0
@@ -170,6 +172,7 @@ class TransactionalFront:
                     if request.commits:
                         self._offsets.update(ended)
                         self.commits.append(ended)
+                        self.counts[request.transactional_id] += 1
         return frame
 
     def _standing(self, request: _Request, fields: _Reader, frame: bytearray) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airlock_host.exceptions import Fenced, HostError, InputUnusable, KafkaUnusable
-from airlock_host.stream.settings import Property, StreamSettings
+from airlock_host.stream.settings import Property, Reading, StreamSettings
 
 try:
-    from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+    from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 except ImportError:
     raise KafkaUnusable(
         "the mode stream needs confluent-kafka, which is not installed: install airlock-host[kafka]"
@@ -27,6 +29,7 @@ REACH_SECONDS = 15.0
 """How long brokers may take to answer at the start."""
 
 _PAUSE_SECONDS = 0.2
+_ASK_SECONDS = 3.0
 
 _CONSUMER: Mapping[str, Property] = {
     "auto.offset.reset": "earliest",
@@ -63,44 +66,92 @@ _FENCED = {
 
 
 class Clients:
-    """The two clients of a worker, and the last thing that went wrong with a connection.
+    """The clients of a worker, and the last thing that went wrong with a connection.
+
+    The producer lasts as long as the process. A consumer belongs to one group, so there is another for each
+    thing that is read.
 
     :ivar name: of this process among all that wrote for the group, new with each start.
+    :ivar consumer: in its group once it subscribes, until it is replaced.
     """
 
     def __init__(self, settings: StreamSettings) -> None:
         """:raises InputUnusable: librdkafka does not take the properties."""
         self.name = f"{settings.group}.{settings.instance or 'worker'}.{uuid.uuid4().hex[:12]}"
         self.trouble: KafkaError | None = None
+        self._settings = settings
+        self._common = {"client.id": self.name, "error_cb": self._take_trouble}
+        self._observer: Consumer | None = None
+        self._observing = threading.Lock()
         transactional_id = f"{settings.group}.{settings.instance}" if settings.instance else self.name
-        common = {"client.id": self.name, "error_cb": self._take_trouble}
-        try:
-            self.consumer = Consumer(
-                {
-                    **common,
-                    **_CONSUMER,
-                    **_without(settings.client, _PRODUCERS_ONLY),
-                    "group.id": settings.group,
-                    "partition.assignment.strategy": "cooperative-sticky",
-                    "enable.auto.commit": False,
-                    "enable.auto.offset.store": False,
-                    "isolation.level": "read_committed",
-                },
-                logger=log,
-            )
+        with _properties_taken():
             self.producer = Producer(
                 {
-                    **common,
+                    **self._common,
                     **_PRODUCER,
                     **_without(settings.client, _CONSUMERS_ONLY),
                     "transactional.id": transactional_id,
                 },
                 logger=log,
             )
-        except KafkaException as error:
-            raise InputUnusable(
-                f"librdkafka does not take the properties in 'client': {error.args[0].str()}"
-            ) from None
+        self.consumer = self._new_consumer(settings.reading)
+
+    def change(self, reading: Reading | None) -> Consumer:
+        """Leave the group, and get ready to subscribe to something else."""
+        self.consumer.close()
+        self.consumer = self._new_consumer(reading)
+        return self.consumer
+
+    def _new_consumer(self, reading: Reading | None) -> Consumer:
+        own: dict[str, Property] = {"group.id": self._settings.group if reading is None else reading.group}
+        if reading is not None and reading.begins is not None:
+            own["auto.offset.reset"] = reading.begins
+        with _properties_taken():
+            return Consumer(
+                {
+                    **self._common,
+                    **_CONSUMER,
+                    **_without(self._settings.client, _PRODUCERS_ONLY),
+                    **own,
+                    "partition.assignment.strategy": "cooperative-sticky",
+                    "enable.auto.commit": False,
+                    "enable.auto.offset.store": False,
+                    "enable.partition.eof": True,
+                    "isolation.level": "read_committed",
+                },
+                logger=log,
+            )
+
+    def newest(self, topic: str) -> dict[int, int]:
+        """By partition of a topic the offset behind its last record, be it in an open transaction.
+
+        It may be asked from any thread, whatever the consumer does meanwhile.
+
+        :raises KafkaUnusable: the brokers do not tell.
+        """
+        with self._observing:
+            if self._observer is None:
+                self._observer = Consumer(
+                    {
+                        **_without(self._settings.client, _PRODUCERS_ONLY),
+                        "client.id": self.name,
+                        # Of no meaning, since it never subscribes; librdkafka wants one.
+                        "group.id": self._settings.group,
+                        "isolation.level": "read_uncommitted",
+                    },
+                    logger=log,
+                )
+            observer = self._observer
+            try:
+                partitions = observer.list_topics(topic, timeout=_ASK_SECONDS).topics[topic].partitions
+                return {
+                    partition: observer.get_watermark_offsets(
+                        TopicPartition(topic, partition), timeout=_ASK_SECONDS
+                    )[1]
+                    for partition in partitions
+                }
+            except KafkaException as error:
+                raise KafkaUnusable(error.args[0].str()) from None
 
     def check_topics(self, topics: Iterable[str]) -> None:
         """Make sure that all topics are there.
@@ -149,6 +200,16 @@ class Clients:
     def _take_trouble(self, error: KafkaError) -> None:
         self.trouble = error
         log.warning("brokers: %s", error.str())
+
+
+@contextmanager
+def _properties_taken() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise InputUnusable(
+            f"librdkafka does not take the properties in 'client': {error.args[0].str()}"
+        ) from None
 
 
 class Aborted(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -12,13 +13,14 @@ from airlock_host.columns import Columns
 from airlock_host.schema import Schema
 from airlock_host.serving.measurements import SECONDS, Histogram, Measurements
 from airlock_host.snapshot import Deployment
-from airlock_host.stream.settings import Share
+from airlock_host.stream.ends import TopicEnd
+from airlock_host.stream.settings import Reads, Share
 
 _RATE_SECONDS = 5.0
 
 
 class StreamMeasurements(Measurements):
-    """Records by what became of them, micro-batches, lag, throughput, the share in force."""
+    """Records by what became of them, micro-batches, lag, throughput, and what is in force."""
 
     def __init__(self, deployment: Deployment, outputs: Schema) -> None:
         super().__init__(deployment, outputs)
@@ -28,8 +30,10 @@ class StreamMeasurements(Measurements):
         self._batch_seconds = Histogram(SECONDS)
         self._lags: Mapping[int, int] = {}
         self._paused = False
+        self._reads: Reads = "nothing"
         self._share: Share | None = None
-        self._share_right = True
+        self._file_right = True
+        self._end: TopicEnd | None = None
         self._rate = 0.0
         self._rated = (time.monotonic(), 0)
 
@@ -68,10 +72,15 @@ class StreamMeasurements(Measurements):
         """Take whether reading waits for the model."""
         self._paused = paused
 
-    def share(self, share: Share | None, *, right: bool = True) -> None:
-        """Take which share is in force, and whether the stream file was right when it was read last."""
+    def in_force(self, reads: Reads, share: Share | None, *, right: bool = True) -> None:
+        """Take what is read and which share is forwarded, and whether the stream file was right when read."""
+        self._reads = reads
         self._share = share
-        self._share_right = right
+        self._file_right = right
+
+    def watch(self, end: TopicEnd) -> None:
+        """Tell from now on whether the end of what is read is reached."""
+        self._end = end
 
     def collect(self) -> Iterable[Metric]:
         """The metric families; called by prometheus-client."""
@@ -107,11 +116,23 @@ class StreamMeasurements(Measurements):
         for name, what, value in (
             ("records_per_second", "Records read, over the last seconds.", self._rate),
             ("paused", "Whether reading waits for the model.", float(self._paused)),
-            ("file_right", "Whether the stream file was right when read last.", float(self._share_right)),
+            ("file_right", "Whether the stream file was right when read last.", float(self._file_right)),
         ):
             gauge = GaugeMetricFamily(f"airlock_stream_{name}", what, labels=names)
             gauge.add_metric(values, value)
             yield gauge
+        reads = self._reads
+        at_end = GaugeMetricFamily(
+            "airlock_stream_at_end",
+            "Whether all that could be read of the topic is read, answered and committed.",
+            labels=names,
+        )
+        at_end.add_metric(values, float(self._end is not None and self._end.reached(reads)))
+        yield at_end
+        reading = GaugeMetricFamily("airlock_stream_reads", "What is read.", labels=[*names, "reads"])
+        for name in get_args(Reads):
+            reading.add_metric([*values, name], float(name == reads))
+        yield reading
         share = GaugeMetricFamily(
             "airlock_stream_share_percent", "The share of keys that is forwarded.", labels=[*names, "topic"]
         )

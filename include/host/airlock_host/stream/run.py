@@ -15,10 +15,11 @@ from airlock_host.models import load
 from airlock_host.snapshot import Deployment, Snapshot
 from airlock_host.stream.brokers import Clients
 from airlock_host.stream.codecs import codec
+from airlock_host.stream.ends import TopicEnd
 from airlock_host.stream.health import HealthServer
 from airlock_host.stream.measurements import StreamMeasurements
 from airlock_host.stream.settings import read_settings
-from airlock_host.stream.shares import ShareFile
+from airlock_host.stream.stream_file import StreamFile
 from airlock_host.stream.worker import Worker
 from airlock_host.warm_up import warm_up
 
@@ -44,19 +45,19 @@ class StreamOptions:
 
 
 def stream(options: StreamOptions) -> None:
-    """Load the model, join the group, and answer records until SIGTERM or SIGINT; then leave the group.
+    """Load the model, read what the stream file says until SIGTERM or SIGINT, and leave the group then.
 
     :raises HostError: the stream file, the model or the brokers cannot be used.
     """
     settings = read_settings(options.stream)
-    share_file = ShareFile(options.stream, settings)
+    stream_file = StreamFile(options.stream, settings)
     snapshot, deployment = Snapshot.open(options.model), Deployment.from_environment()
     measurements = StreamMeasurements(deployment, snapshot.outputs)
     workers: list[Worker] = []
     health = HealthServer(
         options.host,
         options.port,
-        lambda: any(worker.joined for worker in workers),
+        lambda: any(worker.ready for worker in workers),
         measurements.text,
     )
     if options.port_file is not None:
@@ -73,10 +74,11 @@ def stream(options: StreamOptions) -> None:
     gc.freeze()
     # Nor after every few hundred of the thousands of records that each micro-batch brings and drops.
     gc.set_threshold(100_000, 10, 10)
-    worker = Worker(settings, clients, values, model, deployment, measurements, share_file)
+    end = TopicEnd(clients.newest)
+    measurements.watch(end)
+    worker = Worker(settings, clients, values, model, deployment, measurements, stream_file, end)
     _stop_on_signals(worker, options.drain_seconds)
     workers.append(worker)
-    log.info("%s reads %s for the group %s", clients.name, settings.input, settings.group)
     worker.run()
     log.info("the group is left")
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 from airlock_host.exceptions import InputUnusable
 
 Format = Literal["json", "avro", "arrow"]
+Reads = Literal["input", "share", "shadow", "nothing"]
 Property = str | int | float | bool
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -44,7 +45,7 @@ _OWNED = {
         "transactions decide it",
     ),
     "partition.assignment.strategy": "all workers of a group have the same, cooperative-sticky",
-    "enable.partition.eof": "the worker has no use for it",
+    "enable.partition.eof": "the worker asks for it: it tells where a topic ends",
     "allow.auto.create.topics": "topics are made by those who own them",
 }
 
@@ -59,6 +60,34 @@ class Share:
 
     topic: str
     percent: float
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """Where a worker that answers beside another writes.
+
+    :param output: the topic of its answers.
+    :param dead_letter: the topic of what it cannot answer.
+    :param percent: how many of the keys it answers, from 0 to 100; it passes over the others.
+    """
+
+    output: str
+    dead_letter: str
+    percent: float = 100.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a worker reads, and where its answers go.
+
+    :param begins: where a group without offsets begins to read; ``None`` leaves it to ``client``.
+    """
+
+    group: str
+    topic: str
+    output: str
+    dead_letter: str
+    begins: Literal["latest"] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +113,7 @@ class StreamSettings:
     :param records: the most records of a micro-batch.
     :param wait_ms: how long a micro-batch waits for more than its first record.
     :param max_record_bytes: a greater value is a dead letter unread.
+    :param reads: what the worker does; this, ``share`` and ``shadow`` may change while it runs.
     """
 
     client: Mapping[str, Property] = field(repr=False)
@@ -97,13 +127,45 @@ class StreamSettings:
     records: int = 2_000
     wait_ms: int = 20
     max_record_bytes: int = 1_000_000
+    reads: Reads = "input"
     share: Share | None = None
+    shadow: Shadow | None = None
+
+    @property
+    def reading(self) -> Reading | None:
+        """What is read now; nothing where the worker is only kept warm."""
+        match self.reads:
+            case "input":
+                return Reading(self.group, self.input, self.output, self.dead_letter)
+            case "share":
+                assert self.share is not None
+                return Reading(f"{self.group}.share", self.share.topic, self.output, self.dead_letter)
+            case "shadow":
+                assert self.shadow is not None
+                group = f"{self.group}.shadow.{self.instance}"
+                return Reading(group, self.input, self.shadow.output, self.shadow.dead_letter, "latest")
+            case "nothing":
+                return None
+
+    @property
+    def forwards(self) -> Share | None:
+        """The share whose records are passed on now."""
+        return self.share if self.reads == "input" else None
+
+    @property
+    def answers_percent(self) -> float:
+        """How many of the keys are answered now, of the records that are not passed on."""
+        return self.shadow.percent if self.reads == "shadow" and self.shadow is not None else 100.0
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """All topics, each once."""
-        forwarded = () if self.share is None else (self.share.topic,)
-        return (self.input, self.output, self.dead_letter, *forwarded)
+        """All topics that are needed now, each once: what nobody reads or writes yet need not be there."""
+        needed = [self.input, self.output, self.dead_letter]
+        if self.reading is not None:
+            needed += [self.reading.topic, self.reading.output, self.reading.dead_letter]
+        if self.forwards is not None and self.forwards.percent > 0:
+            needed.append(self.forwards.topic)
+        return tuple(dict.fromkeys(needed))
 
 
 def read_settings(path: Path) -> StreamSettings:
@@ -141,7 +203,7 @@ class _Reader:
         """The settings; without meaning where there are mistakes."""
         known = {
             *("client", "group", "instance", "input", "output", "dead_letter", "format", "avro"),
-            *("batch", "max_record_bytes", "share"),
+            *("batch", "max_record_bytes", "reads", "share", "shadow"),
         }
         self._unknown(self._content, known, "")
         batch = self._object("batch", {"records", "wait_ms"})
@@ -159,7 +221,9 @@ class _Reader:
             max_record_bytes=self._number(
                 self._content, "max_record_bytes", "max_record_bytes", 1_000_000, 1, 2**30
             ),
+            reads=self._reads(),
             share=self._share(),
+            shadow=self._shadow(),
         )
         self._check_apart(settings)
         return settings
@@ -169,6 +233,9 @@ class _Reader:
         places = {"input": settings.input, "output": settings.output, "dead_letter": settings.dead_letter}
         if settings.share is not None:
             places["share.topic"] = settings.share.topic
+        if settings.shadow is not None:
+            places["shadow.output"] = settings.shadow.output
+            places["shadow.dead_letter"] = settings.shadow.dead_letter
         seen: dict[str, str] = {}
         for place, topic in places.items():
             if topic and topic in seen:
@@ -236,15 +303,41 @@ class _Reader:
             number = None
         return Avro(content.get("schema"), number)
 
+    def _reads(self) -> Reads:
+        value = self._content.get("reads", "input")
+        if value not in get_args(Reads):
+            self.mistakes.append(f"'reads' is {value!r}; expected one of {', '.join(get_args(Reads))}")
+            return "input"
+        if value in ("share", "shadow") and self._content.get(value) is None:
+            self.mistakes.append(f"{value!r} is missing: the worker is to read it")
+        if value == "shadow" and "instance" not in self._content:
+            self.mistakes.append("'instance' is missing: it is part of the name of a shadow's group")
+        return cast("Reads", value)
+
     def _share(self) -> Share | None:
         if self._content.get("share") is None:
             return None
         content = self._object("share", {"topic", "percent"})
-        percent = content.get("percent")
-        if type(percent) not in (int, float) or not 0 <= cast("float", percent) <= 100:
-            self.mistakes.append(f"'share.percent' is {percent!r}; expected a number from 0 to 100")
-            percent = 0
-        return Share(self._name(content, "topic", "share.topic"), float(cast("float", percent)))
+        return Share(
+            self._name(content, "topic", "share.topic"),
+            self._percent(content.get("percent"), "share.percent"),
+        )
+
+    def _shadow(self) -> Shadow | None:
+        if self._content.get("shadow") is None:
+            return None
+        content = self._object("shadow", {"output", "dead_letter", "percent"})
+        return Shadow(
+            self._name(content, "output", "shadow.output"),
+            self._name(content, "dead_letter", "shadow.dead_letter"),
+            self._percent(content.get("percent", 100), "shadow.percent"),
+        )
+
+    def _percent(self, value: Any, shown: str) -> float:
+        if type(value) not in (int, float) or not 0 <= value <= 100:
+            self.mistakes.append(f"{shown!r} is {value!r}; expected a number from 0 to 100")
+            return 0.0
+        return float(value)
 
     def _client(self) -> dict[str, Property]:
         content = self._content.get("client")

@@ -16,10 +16,12 @@ from airlock_host.models import Model
 from airlock_host.snapshot import Deployment
 from airlock_host.stream.brokers import Aborted, Clients, check_message, patiently
 from airlock_host.stream.codecs import Codec, Poison
+from airlock_host.stream.ends import TopicEnd
 from airlock_host.stream.measurements import StreamMeasurements
 from airlock_host.stream.scoring import Outcome, score
-from airlock_host.stream.settings import Share, StreamSettings
-from airlock_host.stream.shares import ShareFile, holds
+from airlock_host.stream.settings import Reading, Share, StreamSettings
+from airlock_host.stream.shares import holds
+from airlock_host.stream.stream_file import StreamFile
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
@@ -40,7 +42,7 @@ class _Batch:
 
     :param messages: all of its records.
     :param own: those that are answered here.
-    :param forwarded: those that go to the share's topic.
+    :param forwarded: those that go to the share's topic. A shadow passes over some that are neither.
     :param after: by partition the offset behind its last record.
     :param begun: when it was read.
     :param work: what becomes of ``own``.
@@ -56,13 +58,14 @@ class _Batch:
 
 
 class Worker:
-    """Answers the records of one group until it is told to stop.
+    """Answers the records that its file names until it is told to stop.
 
     While one micro-batch is written and committed, the model has the next one. Before partitions change hands
     what is in hand is committed, and what was read behind it is forgotten; while a slow model keeps a
     micro-batch waiting, the partitions are paused and a rebalance waits for it.
 
-    :ivar joined: whether it is a member of its group.
+    What it reads may change while it runs: what is in hand is committed then, its group is left, and the
+    other one is joined.
     """
 
     def __init__(
@@ -73,16 +76,18 @@ class Worker:
         model: Model,
         deployment: Deployment,
         measurements: StreamMeasurements,
-        share_file: ShareFile,
+        stream_file: StreamFile,
+        end: TopicEnd,
     ) -> None:
-        self.joined = False
         self._settings = settings
+        self._reading: Reading | None = None
+        self._joined = False
         self._clients = clients
         self._codec = codec
         self._model = model
         self._measurements = measurements
-        self._share_file = share_file
-        self._share = settings.share
+        self._stream_file = stream_file
+        self._end = end
         self._stamps: Headers = [
             (f"airlock-{name}", getattr(deployment, name).encode())
             for name in ("snapshot", "digest", "deployment", "service", "stage")
@@ -93,10 +98,16 @@ class Worker:
         self._aborts = 0
         self._looked = 0.0
         self._positions: dict[Partition, int] = {}
+        self._ends: dict[Partition, int] = {}
         self._revoked: set[Partition] = set()
         self._first: dict[Partition, int] = {}
         self._held: list[Message] = []
         self._in_hand: _Batch | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is a member of the group of what it reads, or reads nothing."""
+        return self._joined or self._settings.reading is None
 
     @property
     def at_work(self) -> bool:
@@ -112,17 +123,13 @@ class Worker:
 
         :raises HostError: it cannot go on.
         """
-        consumer = self._clients.consumer
-        self._measurements.share(self._share)
-        consumer.subscribe(
-            [self._settings.input],
-            on_assign=self._assigned,
-            on_revoke=self._taken,
-            on_lost=self._lost,
-        )
         try:
+            self._subscribe()
             while not self._stopping:
                 self._look_around()
+                if self._reading is None:
+                    time.sleep(_IDLE_SECONDS)
+                    continue
                 messages = self._read()
                 following = self._begin(messages) if messages else None
                 self._settle()
@@ -130,10 +137,39 @@ class Worker:
                     self._take(following)
             self._settle()
         finally:
-            self.joined = False
+            self._joined = False
             self._in_hand = None
             self._thread.shutdown(wait=False)
             self._clients.close()
+
+    def _subscribe(self) -> None:
+        """Begin to read what the settings say."""
+        self._reading = self._settings.reading
+        if self._reading is None:
+            log.info("%s reads nothing", self._clients.name)
+        else:
+            log.info("%s reads %s for %s", self._clients.name, self._reading.topic, self._reading.group)
+            self._clients.consumer.subscribe(
+                [self._reading.topic],
+                on_assign=self._assigned,
+                on_revoke=self._taken,
+                on_lost=self._lost,
+            )
+        self._tell()
+
+    def _leave(self) -> None:
+        """Commit what is in hand, and leave the group; nothing is left of what was read there."""
+        self._settle()
+        self._joined = False
+        self._clients.change(self._settings.reading)
+        self._end.forget()
+        for gone in (self._positions, self._ends, self._first, self._revoked, self._held):
+            gone.clear()
+        self._measurements.lag({})
+
+    def _tell(self) -> None:
+        settings = self._settings
+        self._measurements.in_force(settings.reads, settings.forwards, right=self._stream_file.right)
 
     def _read(self) -> list[Message]:
         """The next micro-batch; nothing where none begins within the idle time."""
@@ -141,6 +177,9 @@ class Worker:
         self._revoked.clear()
         messages, self._held = self._held, []
         if not messages:
+            if not self.at_work and self._reading is not None:
+                ends = {partition: end for (_, partition), end in self._ends.items()}
+                self._end.note(self._settings.reads, self._reading.topic, ends)
             first = consumer.poll(0 if self.at_work else _IDLE_SECONDS)
             if first is None:
                 return []
@@ -148,10 +187,20 @@ class Worker:
         more = self._settings.records - len(messages)
         if more > 0:
             messages += consumer.consume(more, self._settings.wait_ms / 1000)
-        records = [message for message in messages if message.error() is None or check_message(message)]
+        records = [message for message in messages if message.error() is None or self._is_record(message)]
         if self._revoked:
+            for partition in self._revoked:
+                self._ends.pop(partition, None)
             records = self._without_revoked(records)
         return records
+
+    def _is_record(self, message: Message) -> bool:
+        """Whether a message with an error is a record all the same; the end of a partition is noted."""
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self._ends[_partition(message)] = _offset(message)
+            return False
+        return check_message(message)
 
     def _without_revoked(self, messages: list[Message]) -> list[Message]:
         """Leave out records of partitions that changed hands while they were gathered."""
@@ -178,12 +227,14 @@ class Worker:
 
     def _begin(self, messages: list[Message]) -> _Batch:
         """Give the model its records."""
-        share, own = self._share, messages
-        forwarded: list[Message] = []
+        share, percent = self._settings.forwards, self._settings.answers_percent
+        own, forwarded = messages, []
         if share is not None:
             own = []
             for message in messages:
-                (forwarded if _is_held_by(share, message) else own).append(message)
+                (forwarded if _is_held(message, share.percent) else own).append(message)
+        elif percent < 100:
+            own = [message for message in messages if _is_held(message, percent)]
         values = [message.value() for message in own]
         after: dict[Partition, int] = {}
         for message in messages:
@@ -202,7 +253,7 @@ class Worker:
         try:
             while self._in_hand is not None and not wait([batch.work], _IDLE_SECONDS).done:
                 message = consumer.poll(0)
-                if message is not None and check_message(message):
+                if message is not None and self._is_record(message):
                     # Of a partition that came meanwhile.
                     self._held.append(message)
                     consumer.pause(consumer.assignment())
@@ -261,6 +312,9 @@ class Worker:
     def _rewind(self, partitions: Iterable[Partition]) -> None:
         """Read on behind what is committed, in those of the partitions that are still here."""
         consumer = self._clients.consumer
+        self._end.forget()
+        for partition in partitions:
+            self._ends.pop(partition, None)
         here = {(one.topic, one.partition) for one in consumer.assignment()}
         again = [TopicPartition(*partition) for partition in partitions if partition in here]
         if not again:
@@ -275,7 +329,8 @@ class Worker:
             raise KafkaUnusable(f"reading again: {error.args[0].str()}") from None
 
     def _produce(self, batch: _Batch, outcome: Outcome) -> None:
-        output = self._settings.output
+        assert self._reading is not None
+        output = self._reading.output
         stamps = [
             *self._stamps,
             ("airlock-transaction", f"{self._clients.name}/{self._transactions}".encode()),
@@ -321,7 +376,8 @@ class Worker:
             ("airlock-message", poison.message[:2_000].encode()),
         ]
         origin = [*_headers(message), *headers, *why]
-        topic = self._settings.dead_letter
+        assert self._reading is not None
+        topic = self._reading.dead_letter
         try:
             self._produce_patiently(
                 topic, message.value(), message.key(), headers=origin, timestamp=_timestamp(message)
@@ -354,17 +410,19 @@ class Worker:
                 raise Aborted(error.args[0].str()) from None
 
     def _look_around(self) -> None:
-        """Once a second: has the share changed, how far behind are we."""
+        """Once a second: has the file changed, how far behind are we."""
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
-        if self._share_file.changed():
-            self._take_share(self._share_file.read(self._share))
+        if self._stream_file.changed():
+            self._take_settings(self._stream_file.read())
+        if self._reading is None:
+            return
         consumer = self._clients.consumer
-        if not self.joined and consumer.memberid():
+        if not self._joined and consumer.memberid():
             # A member may have no partition, and no callback then.
-            self.joined = True
+            self._joined = True
         lags = {}
         for one in consumer.assignment():
             _, high = consumer.get_watermark_offsets(one, cached=True)
@@ -373,22 +431,30 @@ class Worker:
                 lags[one.partition] = max(0, high - at)
         self._measurements.lag(lags)
 
-    def _take_share(self, share: Share | None) -> None:
-        if share is not None and (self._share is None or share.topic != self._share.topic):
+    def _take_settings(self, settings: StreamSettings | None) -> None:
+        """Do from now on what the file says, unless it is wrong."""
+        if settings is not None and settings != self._settings:
             try:
-                self._clients.check_topics([share.topic])
+                self._clients.check_topics(set(settings.topics) - set(self._settings.topics))
             except KafkaUnusable as error:
-                self._share_file.right = False
-                log.error("the share stays as it is: %s", error)
-                share = self._share
-        if share != self._share:
-            self._share = share
+                self._stream_file.right = False
+                log.error("what is in force stays so: %s", error)
+            else:
+                self._change(settings)
+        self._tell()
+
+    def _change(self, settings: StreamSettings) -> None:
+        if settings.forwards != self._settings.forwards:
+            share = settings.forwards
             log.info("share: %s", f"{share.percent:g} % to {share.topic}" if share else "none")
-        self._measurements.share(share, right=self._share_file.right)
+        self._settings = settings
+        if settings.reading != self._reading:
+            self._leave()
+            self._subscribe()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions taken: %s", _listed(partitions))
-        self.joined = True
+        self._joined = True
 
     def _taken(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what is in hand, before another worker reads on."""
@@ -405,10 +471,12 @@ class Worker:
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
         gone = {(one.topic, one.partition) for one in partitions}
+        self._end.forget()
         self._revoked |= gone
         self._held = [message for message in self._held if _partition(message) not in gone]
         for partition in gone:
             self._positions.pop(partition, None)
+            self._ends.pop(partition, None)
             self._first.pop(partition, None)
 
 
@@ -416,8 +484,8 @@ class _TooLarge(Aborted):
     """The producer takes no record of this size."""
 
 
-def _is_held_by(share: Share, message: Message) -> bool:
-    return holds(share, message.key(), *_partition(message), _offset(message))
+def _is_held(message: Message, percent: float) -> bool:
+    return holds(percent, message.key(), *_partition(message), _offset(message))
 
 
 def _partition(message: Message) -> Partition:
