@@ -12,7 +12,7 @@ HOST := $(PREPARE) .venv-host include/host/requirements-test.lock
 
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
-EXTRAS := --extra postgres --extra docker --extra kubernetes --extra s3 --extra gateway
+EXTRAS := --extra postgres --extra docker --extra kubernetes --extra s3 --extra gateway --extra kafka
 
 .PHONY: help
 help: ## Show this list

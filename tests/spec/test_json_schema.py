@@ -95,6 +95,12 @@ def test_accepts_whatever_the_loader_accepts(kind_and_data: tuple[str, Any]) -> 
         ("service", "{service: a, lifecycle: b, owner: ' '}"),
         ("service", "{service: a, lifecycle: b, owner: c, mode: onlin}"),
         ("service", "{service: a, lifecycle: b, owner: c, mode: {dev: online}}"),
+        ("service", "{service: a, lifecycle: b, owner: c, kafka: {connection: d, input: e}}"),
+        ("service", "{service: a, lifecycle: b, owner: c, kafka: {connection: d, input: e, output: 'f g'}}"),
+        (
+            "service",
+            "{service: a, lifecycle: b, owner: c, kafka: {dev: {connection: d, input: e, output: f}}}",
+        ),
         ("service", "{service: a, lifecycle: b, owner: c, datasets: {holdout: {path: x}}}"),
         ("service", "{service: a, lifecycle: b, owner: c, resources: {memory: 1024}}"),
         ("service", "{service: a, lifecycle: b, owner: c, resources: {memory: 1Gi}}"),

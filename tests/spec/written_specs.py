@@ -183,12 +183,39 @@ def lifecycles(draw: st.DrawFn) -> Written:
     return {"lifecycle": draw(names), "stages": stages} | draw(mapping({}, description=texts))
 
 
+def _topics(called: str) -> st.SearchStrategy[Written]:
+    """Topics of a stage; their names are different ones, as they must be."""
+    return st.one_of(
+        mapping(
+            {"connection": lines, "input": st.just(called), "output": st.just(f"{called}-scored")},
+            dead_letter=st.just("dead.letters"),
+            share=st.just("Shared_1"),
+            shadow=st.just("shadow"),
+            format=st.sampled_from(["json", "arrow"]),
+            batch=mapping({}, records=st.integers(1, 50_000), wait_ms=st.integers(0, 10_000)),
+            max_record_bytes=st.integers(1, 2**30),
+        ),
+        mapping(
+            {
+                "connection": lines,
+                "input": st.just(called),
+                "output": st.just("scored"),
+                "format": st.just("avro"),
+                "avro": mapping({"schema_file": lines}, confluent_id=st.integers(0, 2**32 - 1)),
+            }
+        ),
+    )
+
+
 services = st.one_of(
     mapping(
         {"service": names, "lifecycle": names, "owner": lines},
         description=texts,
         risk=st.sampled_from(["low", "medium", "high"]),
         mode=st.one_of(modes, st.dictionaries(stage_names, modes, max_size=3)),
+        kafka=st.one_of(
+            _topics("events"), st.dictionaries(stage_names, _topics("orders"), min_size=1, max_size=2)
+        ),
         on_newer=st.sampled_from(["supersede", "queue"]),
         datasets=st.dictionaries(names, mapping({"path": lines, "target": lines}), max_size=2),
         resources=mapping({}, cpu=st.floats(0.1, 64), memory=memory),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _BROKERS = "bootstrap.servers"
 
+# What such a connection may hold for Airflow's own clients: their group, and names of Python functions.
+_AIRFLOWS_OWN = {"group.id", "error_cb", "throttle_cb", "stats_cb", "log_cb", "on_commit"}
+
 
 def stream_content(
     settings: Settings, kafka: Kafka, *, service: str, stage: str, deployment: str, role: StreamRole
@@ -40,9 +43,10 @@ def stream_content(
 def client_properties(connection_id: str) -> dict[str, Any]:
     """The properties of librdkafka in an Airflow connection of type Kafka: its extra.
 
-    What belongs to Airflow's own consumers is left out: their group, and names of Python functions.
+    What is for Airflow's own clients alone is left out.
 
-    :raises AdapterError: there is no such connection, or it does not say where the brokers are.
+    :raises AdapterError: there is no such connection, it does not say where the brokers are, or it needs
+        Python code to log in.
     """
     from airflow.sdk import BaseHook
 
@@ -58,7 +62,13 @@ def client_properties(connection_id: str) -> dict[str, Any]:
             f"The connection {connection_id!r} does not say where the brokers are.",
             mend=f'Write its extra like {{"{_BROKERS}": "kafka.example:9092"}}.',
         )
-    return {name: value for name, value in extra.items() if name != "group.id" and not name.endswith("_cb")}
+    if "oauth_cb" in extra:
+        raise AdapterError(
+            f"The connection {connection_id!r} logs in by the Python function {extra['oauth_cb']!r}, "
+            "which is not where models run.",
+            mend="Let librdkafka log in by itself, with sasl.oauthbearer.method and the properties it needs.",
+        )
+    return {name: value for name, value in extra.items() if name not in _AIRFLOWS_OWN}
 
 
 def _avro_schema(settings: Settings, file: str) -> Any:

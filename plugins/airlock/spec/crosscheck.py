@@ -15,6 +15,7 @@ from airlock.spec.policy import Approval, Policy
 from airlock.spec.rollout import Guarded, Shadow
 from airlock.spec.runtime import RuntimeSpec
 from airlock.spec.service import Service
+from airlock.spec.topic_crosscheck import topic_clashes, topic_misfits
 
 Finding = tuple[Declared[Any], Mistake]
 
@@ -49,7 +50,7 @@ def misfits(service: Service, lifecycle: Lifecycle) -> list[Mistake]:
                 message = f"{which} measures a server, but the service runs as batch there"
                 mend = "Take another life cycle, or run the stage online."
                 found.append(Mistake(("mode", stage.name), message, mend))
-    return found
+    return [*found, *topic_misfits(service, lifecycle)]
 
 
 def errors(declarations: Declarations) -> Iterator[Finding]:
@@ -105,6 +106,7 @@ def _service_errors(service: Service, declarations: Declarations) -> Iterator[Mi
     lifecycle = declarations.lifecycles.get(service.lifecycle)
     if lifecycle is not None:
         yield from misfits(service, lifecycle.spec)
+        yield from topic_clashes(service, declarations)
     elif ("lifecycle", service.lifecycle) not in declarations.broken:
         message = f"there is no life cycle {service.lifecycle!r}"
         yield Mistake(("lifecycle",), message, did_you_mean(service.lifecycle, declarations.lifecycles))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from airlock.spec.checks import Check, Latency, Limit, Performance
 from airlock.spec.duration import format_duration
+from airlock.spec.kafka import Kafka
 from airlock.spec.lifecycle import Lifecycle, Stage
 from airlock.spec.names import Mode
 from airlock.spec.policy import Policy
@@ -33,6 +34,7 @@ class Chamber:
     """A stage: its tasks in the order they run, the checks in parallel.
 
     :param mode: how snapshots run here, where it is known.
+    :param deploy: the task that deploys, and which topics are read and written then.
     :param rollout: how traffic moves, ``None`` where it moves all at once.
     :param end: ``gate``, or ``activate`` at the last stage.
     :param asks_people: whether the gate waits for people; ``None`` where no policies are given.
@@ -40,6 +42,7 @@ class Chamber:
 
     stage: str
     mode: Mode | None
+    deploy: Task
     checks: tuple[Task, ...]
     clears: bool
     rollout: Task | None
@@ -65,6 +68,7 @@ def outline(
             Chamber(
                 stage=stage.name,
                 mode=mode,
+                deploy=_deploy(None if service is None else service.stage_kafka(stage)),
                 checks=tuple(_check(check) for check in stage.checks),
                 clears=mode == "batch",
                 rollout=None if mode == "batch" else _rollout(stage.moves_traffic_by),
@@ -73,6 +77,10 @@ def outline(
             )
         )
     return chambers
+
+
+def _deploy(kafka: Kafka | None) -> Task:
+    return Task("deploy", () if kafka is None else (f"reads {kafka.input}", f"writes {kafka.output}"))
 
 
 def _end(following: Stage | None, policy: Policy | None) -> Task:

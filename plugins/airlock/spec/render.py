@@ -35,7 +35,7 @@ def mermaid(
 
 def _mermaid_tasks(chamber: Chamber) -> list[str]:
     between = [[task] for task in _before_the_end(chamber)]
-    rows = [[Task("pick_runtime")], [Task("deploy")], list(chamber.checks), *between, [chamber.end]]
+    rows = [[Task("pick_runtime")], [chamber.deploy], list(chamber.checks), *between, [chamber.end]]
     rows = [row for row in rows if row]
     lines = []
     for row in rows:
@@ -190,9 +190,9 @@ class _Drawing:
         self._pill(Task("pick_runtime"), inner, pick_y)
         deploy_y = pick_y + _PILL + _STEP
         add(_arrow_down(middle, pick_y + _PILL, deploy_y))
-        self._pill(Task("deploy"), inner, deploy_y)
+        self._pill(chamber.deploy, inner, deploy_y)
 
-        bottom = deploy_y + _PILL
+        bottom = deploy_y + _pill_height(chamber.deploy)
         end_y = top + self._height - _INSET - _pill_height(chamber.end)
         between = _before_the_end(chamber)
         y = end_y - sum(_pill_height(task) + _STEP for task in between)
@@ -261,7 +261,7 @@ class _Drawing:
 
 
 def _chamber_height(chamber: Chamber) -> int:
-    tasks = [Task("pick_runtime"), Task("deploy"), *_before_the_end(chamber), chamber.end]
+    tasks = [Task("pick_runtime"), chamber.deploy, *_before_the_end(chamber), chamber.end]
     height = _HEADER + _INSET + sum(_pill_height(task) for task in tasks) + (len(tasks) - 1) * _STEP
     if chamber.checks:
         height += _STEP + sum(_pill_height(check) for check in chamber.checks)

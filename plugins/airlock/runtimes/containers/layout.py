@@ -14,6 +14,9 @@ JOB_FOLDER = "/airlock/job"
 JOB_FILE = f"{JOB_FOLDER}/job.json"
 RESULT_FILE = f"{JOB_FOLDER}/result.json"
 
+STREAM_FOLDER = "/airlock/stream"
+"""Where a stream is told what to read: in a volume of its own, since credentials are in that file."""
+
 SCRATCH = "/tmp"  # noqa: S108  inside a container, where it is nobody else's
 """May be written by everything, lies in memory, and goes with the container."""
 

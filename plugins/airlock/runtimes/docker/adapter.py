@@ -24,6 +24,8 @@ from airlock.runtimes.base import (
     LogLines,
     RuntimeSettings,
     Status,
+    no_stream,
+    stream_endpoints,
 )
 from airlock.runtimes.containers.layout import GID, MODEL_FOLDER, PORT, UID
 from airlock.runtimes.docker import container, health, labels, logs, readiness
@@ -33,6 +35,7 @@ from airlock.runtimes.docker.mounts import mounts_of_job, mounts_of_volumes
 from airlock.runtimes.docker.names import container_name
 from airlock.runtimes.docker.network import ensure_network
 from airlock.runtimes.docker.ports import pick_port
+from airlock.runtimes.docker.stream_files import StreamFiles
 from airlock.spec import Resources, RuntimeSpec
 from airlock.spec.runtime_options import DockerOptions
 
@@ -58,6 +61,7 @@ class DockerAdapter:
         self._owner = labels.of_runtime(spec.options.project, spec.runtime)
         self._user = _user(spec.options)
         self._jobs = Jobs(self._engine, self._owner, self._user)
+        self._stream_files = StreamFiles(self._engine, self._user)
 
     def check(self) -> Health:
         """Say whether the engine can take work, and what it cannot limit."""
@@ -87,11 +91,13 @@ class DockerAdapter:
             if found is not None:
                 _refuse_other(found, plan)
                 ports_before = len(taken)
-                if self._goes_on(found, taken):
+                if self._goes_on(found, plan.stream, taken):
                     return labels.deployment_handle(found["Config"]["Labels"])
                 tries += len(taken) == ports_before  # there are only so many ports
                 continue
-            image = image or self._images.snapshot_image(plan.manifest, known=plan.image)
+            image = image or self._images.snapshot_image(
+                plan.manifest, known=plan.image, stream=plan.stream is not None
+            )
             try:
                 self._engine.create(self._config(plan, name, image, taken), name)
             except Contradiction:
@@ -113,16 +119,27 @@ class DockerAdapter:
         return status
 
     def endpoints(self, handle: Handle) -> Sequence[Endpoint]:
-        """Where a ready ``online`` deployment listens; empty for ``batch``."""
+        """Where a ready ``online`` deployment listens, or reads; empty for ``batch``."""
         found = self._engine.inspect(self._name(handle["name"]))
         if found is None or _is_batch(found) or self._look(found).state != "ready":
             return []
         inside = f"http://{readiness.name_of(found)}:{PORT}"
-        for binding in (found["HostConfig"].get("PortBindings") or {}).get(f"{PORT}/tcp") or ():
-            address = binding["HostIp"]
-            host = f"[{address}]" if ":" in address else address
-            return [Endpoint("rest", f"http://{host}:{binding['HostPort']}", inside)]
-        return [Endpoint("rest", inside, inside)]
+        url = _published_at(found) or inside
+        topic = found["Config"]["Labels"].get(labels.STREAM)
+        return [Endpoint("rest", url, inside)] if topic is None else stream_endpoints(topic, url, inside)
+
+    def stream(self, handle: Handle, content: Mapping[str, Any]) -> None:
+        """Write the stream file of a deployment anew.
+
+        :raises AdapterError: the deployment is not there or is no stream, or the engine cannot be reached.
+        """
+        found = self._engine.inspect(self._name(handle["name"]))
+        if found is None or labels.STREAM not in found["Config"]["Labels"]:
+            raise no_stream(handle["name"], self._spec.runtime)
+        try:
+            self._stream_files.change(found, content)
+        except Missing:
+            raise no_stream(handle["name"], self._spec.runtime) from None
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away: its server once it has drained, then its jobs."""
@@ -209,9 +226,10 @@ class DockerAdapter:
             self._engine.login(),
         )
 
-    def _goes_on(self, found: Document, taken: set[int]) -> bool:
+    def _goes_on(self, found: Document, stream: Mapping[str, Any] | None, taken: set[int]) -> bool:
         """Whether a deployment that is there is on its way; what cannot become one is removed.
 
+        :param stream: the stream file of one that was not started yet.
         :param taken: gets the port that could not be had.
         """
         is_new = found["State"]["Status"] == "created" and not _is_batch(found)
@@ -219,6 +237,8 @@ class DockerAdapter:
             return True
         if is_new:
             try:
+                if stream is not None:
+                    self._stream_files.put(found["Id"], stream)
                 self._engine.start(found["Id"])
                 return True
             except PortTaken:
@@ -249,6 +269,7 @@ class DockerAdapter:
             ready_within=self._options.ready_within.total_seconds(),
             api_version=self._engine.api_version,
             record_answers=plan.record_answers,
+            stream=plan.stream is not None,
         )
 
     def _job_config(self, job: Job, around: Mapping[str, str]) -> Document:
@@ -299,13 +320,22 @@ def _is_batch(found: Document) -> bool:
 
 def _refuse_other(found: Document, plan: DeploymentPlan) -> None:
     own = found["Config"]["Labels"]
-    there = (own.get(labels.DIGEST), own.get(labels.MODE))
-    if there != (plan.digest, plan.mode):
+    there = f"{own.get(labels.DIGEST)} ({'stream' if labels.STREAM in own else own.get(labels.MODE)})"
+    wanted = f"{plan.digest} ({plan.mode if plan.stream is None else 'stream'})"
+    if there != wanted:
         raise Conflict(
-            f"{plan.name} is there already with another snapshot or mode: "
-            f"{there[0]} ({there[1]}) instead of {plan.digest} ({plan.mode}).",
+            f"{plan.name} is there already with another snapshot or mode: {there} instead of {wanted}.",
             mend="Undeploy it first, or deploy under another name.",
         )
+
+
+def _published_at(found: Document) -> str | None:
+    """Where a server is reached from outside of its engine's networks; ``None`` if it is not."""
+    for binding in (found["HostConfig"].get("PortBindings") or {}).get(f"{PORT}/tcp") or ():
+        address = binding["HostIp"]
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{binding['HostPort']}"
+    return None
 
 
 def _user(options: DockerOptions) -> tuple[int, int]:

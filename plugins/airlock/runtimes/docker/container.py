@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airlock.runtimes.base import recording
-from airlock.runtimes.containers.layout import JOB_FOLDER, MODEL_FOLDER, PORT, READY, SCRATCH
+from airlock.runtimes.containers.layout import (
+    JOB_FOLDER,
+    MODEL_FOLDER,
+    PORT,
+    READY,
+    SCRATCH,
+    STREAM_FOLDER,
+)
 from airlock.runtimes.containers.variables import host_variables
 from airlock.runtimes.docker import labels as labelled
 from airlock.spec import MiB
@@ -19,6 +26,11 @@ RUN_FILE = f"{RUN_FOLDER}/job.json"
 
 SCRATCH_OF_JOBS = f"{RUN_FOLDER}/tmp"  # noqa: S108  inside a volume
 """On disk, because what a job fetches from object stores may be larger than its memory."""
+
+OWN_STREAM_FOLDER = f"{STREAM_FOLDER}/own"
+"""As a job's: the volume's own folder belongs to root."""
+
+STREAM_FILE = f"{OWN_STREAM_FOLDER}/stream.json"
 
 GRACE_SECONDS = 10
 """Between asking a container to end and killing it."""
@@ -79,8 +91,9 @@ def server(
     ready_within: float,
     api_version: tuple[int, ...],
     record_answers: int = 0,
+    stream: bool = False,
 ) -> dict[str, Any]:
-    """A container that answers requests.
+    """A container that answers requests, or the records of a stream.
 
     Until the server was ready once it is started only twice. After that the adapter has it started again
     whenever it ends: see :func:`airlock.runtimes.docker.readiness.is_proven`.
@@ -88,10 +101,14 @@ def server(
     :param address: of the engine's machine, to publish it at; ``None`` publishes nothing.
     :param ready_within: seconds until a server that does not answer counts as failed.
     :param record_answers: how many of its last answers it keeps to be compared.
+    :param stream: it reads topics, as the file in its volume says.
     """
     config = _config(shape, scratch=SCRATCH)
+    if stream:
+        config["HostConfig"]["Mounts"].append({"Type": "volume", "Target": STREAM_FOLDER})
     config["Cmd"] = [
-        *("serve", "--model", MODEL_FOLDER, "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
+        *(("stream", "--stream", STREAM_FILE) if stream else ("serve",)),
+        *("--model", MODEL_FOLDER, "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
         *("--drain-seconds", str(_DRAIN_SECONDS)),
         *recording(record_answers),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -241,6 +241,17 @@ class Engine:
         """
         with self._in_words():
             self.acting_client.put_archive(name, folder, archive)
+
+    def run_inside(self, name: str, command: Sequence[str]) -> bool:
+        """Run a command in a container that runs, as its user; whether it ended well.
+
+        :raises Contradiction: the container does not run now.
+        :raises Missing: it is gone.
+        """
+        with self._in_words():
+            begun = self.acting_client.exec_create(name, list(command), stdout=False, stderr=False)
+            self.acting_client.exec_start(begun["Id"])
+            return bool(self.acting_client.exec_inspect(begun["Id"])["ExitCode"] == 0)
 
     def restart_always(self, name: str) -> None:
         """Have a container started again whenever it ends, and when the engine starts.

@@ -14,6 +14,8 @@ DIGEST = "airlock.digest"
 MODE = "airlock.mode"
 IMAGE = "airlock.image"
 PORT = "airlock.port"
+STREAM = "airlock.stream"
+"""The topic that a stream is for."""
 TIMEOUT = "airlock.timeout"
 
 
@@ -25,13 +27,15 @@ def of_runtime(project: str, runtime: str) -> dict[str, str]:
 def of_deployment(owner: Mapping[str, str], plan: DeploymentPlan, image: str) -> dict[str, str]:
     """The labels of a deployment's container."""
     told = {f"airlock.{key}": value for key, value in plan.labels.items()}
-    return {**told, **owner, DEPLOYMENT: plan.name, DIGEST: plan.digest, MODE: plan.mode, IMAGE: image}
+    own = {DEPLOYMENT: plan.name, DIGEST: plan.digest, MODE: plan.mode, IMAGE: image}
+    stream = {} if plan.stream is None else {STREAM: str(plan.stream["input"])}
+    return {**told, **owner, **own, **stream}
 
 
 def for_jobs(labels: Mapping[str, str]) -> dict[str, str]:
     """Those labels of a deployment's container that its jobs have too."""
     kept = {name: value for name, value in labels.items() if name.startswith("airlock.")}
-    return {name: value for name, value in kept.items() if name not in (MODE, PORT, TIMEOUT)}
+    return {name: value for name, value in kept.items() if name not in (MODE, PORT, TIMEOUT, STREAM)}
 
 
 def of_job(owner: Mapping[str, str], job: Job, deployment: Mapping[str, str], image: str) -> dict[str, str]:
@@ -51,6 +55,7 @@ def deployment_handle(labels: Mapping[str, str]) -> Handle:
         "name": labels[DEPLOYMENT],
         "digest": labels.get(DIGEST),
         "image": labels.get(IMAGE),
+        **({"stream": True} if STREAM in labels else {}),
     }
 
 
@@ -66,5 +71,5 @@ def job_handle(labels: Mapping[str, str]) -> JobHandle:
 
 def variables(labels: Mapping[str, str]) -> dict[str, str]:
     """What the host is told of its container's labels: ``service`` of ``airlock.service``, and so on."""
-    untold = {PROJECT, MODE, IMAGE, PORT, TIMEOUT}
+    untold = {PROJECT, MODE, IMAGE, PORT, TIMEOUT, STREAM}
     return {name.removeprefix("airlock."): value for name, value in labels.items() if name not in untold}

@@ -19,6 +19,7 @@ from airlock.runtimes.images.engine import Image, ImageEngine, labels_of
 from airlock.runtimes.images.names import ENVIRONMENT_LABEL, PYTHON_LABEL, environment_name
 from airlock.runtimes.images.python_in_image import PythonInImage, inspect_python, require_version
 from airlock.runtimes.images.refusals import Refused, room_here
+from airlock.runtimes.stream_packages import REQUIREMENTS
 from airlock.snapshots.requirements import read_requirements
 from airlock.spec import digest
 
@@ -119,9 +120,12 @@ class Environments:
         )
 
 
-def own_ground(engine: ImageEngine, name: str, wanted: Wanted, *, host_source: Path) -> Ground:
+def own_ground(
+    engine: ImageEngine, name: str, wanted: Wanted, *, host_source: Path, stream: bool = False
+) -> Ground:
     """The image that a model brings, once it is known to have what the host needs.
 
+    :param stream: the host is to read topics there.
     :raises AdapterError: it cannot be had, or lacks something.
     """
     try:
@@ -141,7 +145,8 @@ def own_ground(engine: ImageEngine, name: str, wanted: Wanted, *, host_source: P
         needed_by=wanted.needed_by,
         mend="Correct 'python' or 'image' in model.yaml and make a new snapshot.",
     )
-    if missing := _missing(python, host_source):
+    files = ("requirements.txt", *((REQUIREMENTS,) if stream else ()))
+    if missing := _missing(python, host_source, files):
         raise AdapterError(
             f"The image {name} lacks what the host needs: {', '.join(missing)}.",
             mend="Install it there, push the image, write its new digest into model.yaml and snapshot again.",
@@ -159,9 +164,9 @@ def scratch(doing: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _missing(python: PythonInImage, host_source: Path) -> Sequence[str]:
+def _missing(python: PythonInImage, host_source: Path, files: Sequence[str]) -> Sequence[str]:
     missing = []
-    for line in read_requirements(host_source, "requirements.txt"):
+    for line in (line for file in files for line in read_requirements(host_source, file)):
         wanted = Requirement(line)
         if wanted.marker is not None and not wanted.marker.evaluate(dict(python.markers)):
             continue

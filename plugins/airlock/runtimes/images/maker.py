@@ -24,6 +24,8 @@ from airlock.runtimes.images.environments import Environments, Ground, Wanted, o
 from airlock.runtimes.images.login import RegistryLogin
 from airlock.runtimes.images.names import (
     ENVIRONMENT_LABEL,
+    OF_STREAMS,
+    PACKAGES_LABEL,
     RECIPE_LABEL,
     SNAPSHOT_LABEL,
     ImageName,
@@ -32,6 +34,7 @@ from airlock.runtimes.images.names import (
     snapshot_name,
 )
 from airlock.runtimes.images.refusals import Refused
+from airlock.runtimes.stream_packages import with_stream_packages
 from airlock.snapshots.manifest import Manifest
 from airlock.snapshots.store import ArtifactStore
 from airlock.spec import Images, digest, file_digest
@@ -71,24 +74,26 @@ class ImageMaker:
         self._store = store
         self._host_source = host_source
 
-    def snapshot_image(self, manifest: Manifest, *, known: str | None = None) -> str:
+    def snapshot_image(self, manifest: Manifest, *, known: str | None = None, stream: bool = False) -> str:
         """The image of a snapshot, which this engine then has: looked for, and made where there is none.
 
         :param known: the image that this snapshot ran in before. One with a registry's digest is taken, or
             it is an error: what was tested is what runs. An image id that is not here is made anew.
+        :param stream: with the packages of a stream. It is another image, which leaves the first as it was.
         :returns: ``repository@sha256:…`` where there is a registry, else the image's id.
         :raises IntegrityError: the snapshot's files are not the recorded bytes; nothing was made.
         :raises AdapterError: the image cannot be had or made.
         """
-        name = snapshot_name(manifest.model, manifest.digest, self._images.registry)
-        if known is not None and self._has(known, manifest.digest):
+        name = snapshot_name(manifest.model, manifest.digest, self._images.registry, stream=stream)
+        own = self._own_labels(manifest.digest, stream)
+        if known is not None and self._has(known, own):
             return known
 
         def make(labels: Labels) -> str:
             with scratch(f"The snapshot {manifest.digest} cannot be put together") as folder:
                 model = folder / recipes.MODEL
                 self._store.materialise(manifest, model)
-                ground = self._ground(manifest, model)
+                ground = self._ground(manifest, model, folder if stream else None)
                 return self._engine.build(
                     str(name),
                     recipes.snapshot(
@@ -99,7 +104,7 @@ class ImageMaker:
                     [*self._host, *context.files_in(model, recipes.MODEL)],
                 )
 
-        return self._found_or_made(name, manifest.digest, manifest.image or self._images.base, make)
+        return self._found_or_made(name, own, manifest.image or self._images.base, make)
 
     def checks_image(self) -> str:
         """The image that measures models: the checks environment and the host, no model.
@@ -121,11 +126,11 @@ class ImageMaker:
             recipe = recipes.checks(ground.image, labels=labels | {ENVIRONMENT_LABEL: ground.key})
             return self._engine.build(str(name), recipe, self._host)
 
-        return self._found_or_made(name, contents, self._images.base, make)
+        return self._found_or_made(name, {SNAPSHOT_LABEL: contents}, self._images.base, make)
 
     # --- looking
 
-    def _has(self, image: str, snapshot: str) -> bool:
+    def _has(self, image: str, own: Labels) -> bool:
         """Whether a known image is on the engine, pulled where it is in a registry."""
         found = self._engine.find(image)
         if found is None and not is_digested(image):
@@ -139,19 +144,19 @@ class ImageMaker:
                     f"The image in which this snapshot was tested cannot be had. {error.message}",
                     mend=f"{error.mend or ''} Where it is lost, make a new snapshot.".strip(),
                 ) from error
-        _require(found, image, snapshot)
+        _require(found, image, own)
         return True
 
-    def _found_or_made(self, name: ImageName, contents: str, base: str, make: Callable[[Labels], str]) -> str:
+    def _found_or_made(self, name: ImageName, own: Labels, base: str, make: Callable[[Labels], str]) -> str:
         """An image by its name, made by this or any other caller.
 
-        :param contents: the digest that the image has as its label.
+        :param own: labels that say what is in it.
         :param base: the image that it is to stand on.
         :param make: given labels, makes the image, without a name.
         """
-        if reference := self._in_registry(name, contents):
+        if reference := self._in_registry(name, own):
             return reference
-        labels = {SNAPSHOT_LABEL: contents, RECIPE_LABEL: self._recipe(contents, base)}
+        labels = own | {RECIPE_LABEL: self._recipe(own, base)}
         with alone(f"the image {name}", on=self._engine.identity()):
             if self._with_labels(name, labels) is None:
                 made = make(labels)
@@ -166,16 +171,16 @@ class ImageMaker:
             if self._images.registry is None:
                 return str(found["Id"])
             # Another engine may have been faster meanwhile.
-            return self._in_registry(name, contents) or f"{name.repository}@{self._engine.push(name)}"
+            return self._in_registry(name, own) or f"{name.repository}@{self._engine.push(name)}"
 
-    def _in_registry(self, name: ImageName, contents: str) -> str | None:
+    def _in_registry(self, name: ImageName, own: Labels) -> str | None:
         if self._images.registry is None:
             return None
         found = self._engine.digest_in_registry(str(name))
         if found is None:
             return None
         reference = f"{name.repository}@{found}"
-        _require(self._engine.find(reference) or self._engine.pull(reference), str(name), contents)
+        _require(self._engine.find(reference) or self._engine.pull(reference), str(name), own)
         return reference
 
     def _with_labels(self, name: ImageName, labels: Labels) -> Image | None:
@@ -184,25 +189,43 @@ class ImageMaker:
 
     # --- making
 
-    def _ground(self, manifest: Manifest, model: Path) -> Ground:
+    def _ground(self, manifest: Manifest, model: Path, for_stream: Path | None) -> Ground:
+        """What the image of a snapshot stands on.
+
+        :param for_stream: of a stream, a folder to put a longer lock into.
+        """
         environment = manifest.environment
-        wanted = Wanted(
-            model / environment.lock_path, environment.lock_digest, manifest.python, needed_by=manifest.model
-        )
+        lock, lock_digest = model / environment.lock_path, environment.lock_digest
+        if for_stream is not None:
+            text = with_stream_packages(lock.read_text(encoding="utf-8"), self._host_source)
+            lock = for_stream / environment.lock_path
+            lock.write_text(text, encoding="utf-8")
+            lock_digest = file_digest(lock)
+        wanted = Wanted(lock, lock_digest, manifest.python, needed_by=manifest.model)
         if manifest.image is None:
             return self._environments.find_or_make(wanted)
-        return own_ground(self._engine, manifest.image, wanted, host_source=self._host_source)
-
-    def _recipe(self, contents: str, base: str) -> str:
-        """A digest of all that decides how an image is made, as far as that is known beforehand."""
-        return digest(
-            {
-                "contents": contents,
-                "base": base,
-                "host": context.digest_of(self._host),
-                "steps": recipes.STEPS,
-            }
+        return own_ground(
+            self._engine,
+            manifest.image,
+            wanted,
+            host_source=self._host_source,
+            stream=for_stream is not None,
         )
+
+    def _own_labels(self, snapshot: str, stream: bool) -> Labels:
+        return {SNAPSHOT_LABEL: snapshot, **({PACKAGES_LABEL: OF_STREAMS} if stream else {})}
+
+    def _recipe(self, own: Labels, base: str) -> str:
+        """A digest of all that decides how an image is made, as far as that is known beforehand."""
+        decides: dict[str, object] = {
+            "contents": own[SNAPSHOT_LABEL],
+            "base": base,
+            "host": context.digest_of(self._host),
+            "steps": recipes.STEPS,
+        }
+        if PACKAGES_LABEL in own:
+            decides["stream"] = with_stream_packages("", self._host_source)
+        return digest(decides)
 
     @cached_property
     def _host(self) -> list[Entry]:
@@ -215,13 +238,18 @@ class ImageMaker:
         return [*(context.in_memory(file) for file in files), job]
 
 
-def _require(image: Image, name: str, contents: str) -> None:
-    found = labels_of(image).get(SNAPSHOT_LABEL)
-    if found != contents:
+def _require(image: Image, name: str, own: Labels) -> None:
+    found = {key: value for key in (SNAPSHOT_LABEL, PACKAGES_LABEL) if (value := labels_of(image).get(key))}
+    if found != own:
         raise IntegrityError(
-            f"The image {name} holds {found or 'no snapshot'} instead of {contents}.",
+            f"The image {name} holds {_said(found)} instead of {_said(own)}.",
             mend="Somebody else has given it this name: remove it from the registry, and it is made afresh.",
         )
+
+
+def _said(own: Labels) -> str:
+    stream = " with the packages of a stream" if PACKAGES_LABEL in own else ""
+    return f"{own.get(SNAPSHOT_LABEL) or 'no snapshot'}{stream}"
 
 
 def _is_of_the_source(name: str) -> bool:

@@ -11,6 +11,11 @@ PYTHON_LABEL = "airlock.python"
 RECIPE_LABEL = "airlock.recipe"
 """What an image was made of and how, as a digest."""
 
+PACKAGES_LABEL = "airlock.packages"
+"""What an image has beside the locked packages: those of a stream, or nothing."""
+
+OF_STREAMS = "stream"
+
 _KEY_LENGTH = 32
 
 
@@ -24,11 +29,16 @@ class ImageName(NamedTuple):
         return f"{self.repository}:{self.tag}"
 
 
-def snapshot_name(model: str, digest: str, registry: str | None) -> ImageName:
-    """The name of a snapshot's image: the whole digest is in it."""
+def snapshot_name(model: str, digest: str, registry: str | None, *, stream: bool = False) -> ImageName:
+    """The name of a snapshot's image: the whole digest is in it.
+
+    :param stream: of the image with the packages of a stream.
+    """
     # Docker allows no mixture of separators: a-_b.
     plain = re.sub(r"_{3,}|[-_]*(?:-_|_-)[-_]*", "-", model)
-    return ImageName(f"{_place(registry) or 'airlock'}/{plain}", _hex(digest))
+    return ImageName(
+        f"{_place(registry) or 'airlock'}/{plain}", f"{_hex(digest)}{'-stream' if stream else ''}"
+    )
 
 
 def environment_name(key: str) -> ImageName:

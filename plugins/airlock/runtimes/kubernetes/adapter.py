@@ -22,6 +22,7 @@ from airlock.runtimes.base import (
     LogLines,
     RuntimeSettings,
     Status,
+    no_stream,
 )
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, RULES_REVIEW, Cluster, Object
@@ -35,6 +36,7 @@ from airlock.runtimes.kubernetes.pod import HOST
 from airlock.runtimes.kubernetes.record import Record, record_of
 from airlock.runtimes.kubernetes.refusals import Refused
 from airlock.runtimes.kubernetes.servers import Servers
+from airlock.runtimes.kubernetes.streams import Streams
 from airlock.runtimes.kubernetes.waiting import wait_until_gone
 from airlock.spec import KubernetesOptions, Resources, RuntimeSpec
 
@@ -66,6 +68,7 @@ class KubernetesAdapter:
         self._image_of = image_of or images.of
         self._checks_image: Callable[[], str] = (lambda: checks_image) if checks_image else images.for_checks
         place = (self._cluster, spec, self._options, self._namespace)
+        self._streams = Streams(*place)
         self._servers: Servers | InferenceServices = (
             InferenceServices(*place, self._staying) if self._options.kserve else Servers(*place)
         )
@@ -105,7 +108,9 @@ class KubernetesAdapter:
         record = in_namespace(
             self._cluster, self._namespace, lambda: self._recorded(plan), runtime=self._spec.runtime
         )
-        if record.mode == "online":
+        if plan.stream is not None:
+            self._streams.begin(record, plan.stream)
+        elif record.mode == "online":
             self._servers.begin(record)
         return record.handle(self._spec)
 
@@ -116,16 +121,25 @@ class KubernetesAdapter:
             return Status("gone")
         if record.is_going:
             return Status("failed", "It is being taken away.")
-        return self._servers.status(record) if record.mode == "online" else Status("ready")
+        return self._online(record).status(record) if record.mode == "online" else Status("ready")
 
     def endpoints(self, handle: Handle) -> Sequence[Endpoint]:
-        """Where a ready ``online`` deployment is reached; empty for ``batch``."""
+        """Where a ready ``online`` deployment is reached, or reads; empty for ``batch``."""
         record = self._record(handle["name"])
         if record is None or record.is_going or record.mode != "online":
             return []
-        if self._servers.status(record).state != "ready":
-            return []
-        return self._servers.endpoints(record)
+        online = self._online(record)
+        return online.endpoints(record) if online.status(record).state == "ready" else []
+
+    def stream(self, handle: Handle, content: Mapping[str, Any]) -> None:
+        """Write the stream file of a deployment anew. Nodes pass it on within seconds, or a minute or two.
+
+        :raises AdapterError: the deployment is not there or is no stream, or the cluster refuses.
+        """
+        record = self._staying(handle["name"])
+        if record is None or record.topic is None:
+            raise no_stream(handle["name"], self._spec.runtime)
+        self._streams.change(record, content)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away with all its objects and jobs, and wait a while until they are gone.
@@ -135,7 +149,7 @@ class KubernetesAdapter:
         record = self._record(handle["name"])
         if record is not None:
             if record.mode == "online":
-                self._servers.end(record)
+                self._online(record).end(record)
             self._take_away(record)
 
     def list(self) -> Sequence[Handle]:
@@ -247,6 +261,10 @@ class KubernetesAdapter:
             )
         return Record(found)
 
+    def _online(self, record: Record) -> Servers | InferenceServices:
+        """What drives an online deployment. A stream gets no requests, so KServe has no part in it."""
+        return self._servers if record.topic is None else self._streams
+
     def _staying(self, name: str) -> Record | None:
         """The record of a deployment that is not being taken away."""
         record = self._record(name)
@@ -268,8 +286,10 @@ class KubernetesAdapter:
         if "deployment" in handle:
             return PodLogs(self._cluster, self._namespace, HOST), self._jobs.pods(handle["name"])
         record = self._record(handle["name"])
-        pods = self._servers.pods(record) if record is not None and record.mode == "online" else []
-        return PodLogs(self._cluster, self._namespace, self._servers.container), pods
+        if record is None or record.mode != "online":
+            return PodLogs(self._cluster, self._namespace, HOST), []
+        online = self._online(record)
+        return PodLogs(self._cluster, self._namespace, online.container), online.pods(record)
 
     def _missing_permissions(self) -> Sequence[str]:
         review = {
@@ -286,9 +306,9 @@ class KubernetesAdapter:
 
 
 def _refuse_other(found: Record, plan: DeploymentPlan) -> None:
-    if found.digest != plan.digest or found.mode != plan.mode:
+    wanted = f"{plan.digest} ({plan.mode if plan.stream is None else 'stream'})"
+    if found.what != wanted:
         raise Conflict(
-            f"{plan.name} is there already with another snapshot or mode: {found.digest} ({found.mode}) "
-            f"instead of {plan.digest} ({plan.mode}).",
+            f"{plan.name} is there already with another snapshot or mode: {found.what} instead of {wanted}.",
             mend="Undeploy it first, or deploy under another name.",
         )

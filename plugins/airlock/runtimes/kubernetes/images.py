@@ -37,7 +37,7 @@ class Images:
         if plan.image is not None and "@sha256:" in plan.image:
             # What was tested elsewhere is what runs here: nothing is made, and no engine is needed.
             return plan.image
-        return self._maker.snapshot_image(plan.manifest, known=None)
+        return self._maker.snapshot_image(plan.manifest, known=None, stream=plan.stream is not None)
 
     def for_checks(self) -> str:
         """The image of the checks environment, with its digest.

@@ -19,6 +19,8 @@ DIGEST = "airlock/digest"
 MODE = "airlock/mode"
 IMAGE = "airlock/image"
 ATTEMPT = "airlock/attempt"
+STREAM = "airlock/stream"
+"""Which version of its Secret a pod was woken for."""
 CANCELLED = "airlock/cancelled"
 
 ROLE_RECORD = "deployment"

@@ -58,6 +58,16 @@ class Record:
         return "online" if self._data.get("mode") == "online" else "batch"
 
     @property
+    def topic(self) -> str | None:
+        """The topic that a stream is for; ``None`` of what is no stream."""
+        return self._data.get("stream")
+
+    @property
+    def what(self) -> str:
+        """Snapshot and mode in words."""
+        return f"{self.digest} ({self.mode if self.topic is None else 'stream'})"
+
+    @property
     def resources(self) -> Resources:
         """What each of its pods may have."""
         return Resources(cpu=float(self._data.get("cpu", 1)), memory=int(self._data.get("memory", GiB)))
@@ -81,6 +91,7 @@ class Record:
             "name": self.name,
             "digest": self.digest,
             "image": self.image,
+            **({} if self.topic is None else {"stream": True}),
         }
 
     def said(self) -> dict[str, str]:
@@ -109,6 +120,8 @@ def record_of(plan: DeploymentPlan, image: str, resources: Resources, spec: Runt
     }
     if plan.record_answers:
         data["record_answers"] = str(plan.record_answers)
+    if plan.stream is not None:
+        data["stream"] = str(plan.stream["input"])
     return item | {"immutable": True, "data": data}
 
 

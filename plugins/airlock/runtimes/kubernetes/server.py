@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from airlock.runtimes.base import recording
-from airlock.runtimes.containers.layout import MODEL_FOLDER, PORT, SCRATCH
+from airlock.runtimes.containers.layout import MODEL_FOLDER, PORT, SCRATCH, STREAM_FOLDER
 from airlock.runtimes.containers.variables import host_variables
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes.cluster import (
@@ -29,6 +30,8 @@ DRAIN_SECONDS = 30
 FAREWELL_SECONDS = 5
 """Before that: until every node knows that no request is to come here any more."""
 
+STREAM_FILE = "stream.json"
+
 _READY = "/v2/health/ready"
 _LIVE = "/v2/health/live"
 _PROBE_SECONDS = 2
@@ -47,6 +50,11 @@ def fewest_pods(options: KubernetesOptions) -> int:
     return options.autoscale.least if options.autoscale else options.replicas
 
 
+def stream_secret(record: Record) -> str:
+    """The name of the Secret with the file of a stream."""
+    return f"stream.{record.object_name}"
+
+
 def server_pod(
     record: Record,
     spec: RuntimeSpec,
@@ -60,7 +68,8 @@ def server_pod(
     :param secrets: names of those whose keys become variables.
     :param attempt: changes when the same pods are to be started anew.
     """
-    said = metadata(record, spec, names.ROLE_SERVER)
+    if record.topic is not None:
+        return _stream_pod(record, spec, options, secrets=secrets, attempt=attempt)
     more: dict[str, Any] = {"terminationGracePeriodSeconds": FAREWELL_SECONDS + DRAIN_SECONDS + 10}
     if fewest_pods(options) > 1:
         more["topologySpreadConstraints"] = [
@@ -71,10 +80,52 @@ def server_pod(
                 "labelSelector": {"matchLabels": selector(record, spec)},
             }
         ]
+    farewell = ["python", "-S", "-E", "-c", f"import time; time.sleep({FAREWELL_SECONDS})"]
+    pod = _pod(record, spec, options, ["serve"], secrets=secrets, attempt=attempt)
+    return replace(
+        pod,
+        # In words of the image, because clusters before 1.30 have no preStop that sleeps.
+        container={**pod.container, "lifecycle": {"preStop": {"exec": {"command": farewell}}}},
+        more=more,
+    )
+
+
+def _stream_pod(
+    record: Record,
+    spec: RuntimeSpec,
+    options: KubernetesOptions,
+    *,
+    secrets: Sequence[str],
+    attempt: int,
+) -> Pod:
+    """A pod that reads topics. Nobody sends it requests, so it takes no farewell."""
+    command = ["stream", "--stream", f"{STREAM_FOLDER}/{STREAM_FILE}"]
+    # It belongs to root: where pods have a group of their own that may read it, and otherwise all who are in
+    # the container may.
+    mode = 0o444 if options.user is None else 0o440
+    secret = {"secretName": stream_secret(record), "defaultMode": mode}
+    return replace(
+        _pod(record, spec, options, command, secrets=secrets, attempt=attempt),
+        volumes=[{"name": "stream", "secret": secret}],
+        mounts=[{"name": "stream", "mountPath": STREAM_FOLDER, "readOnly": True}],
+        more={"terminationGracePeriodSeconds": DRAIN_SECONDS + 10},
+    )
+
+
+def _pod(
+    record: Record,
+    spec: RuntimeSpec,
+    options: KubernetesOptions,
+    command: Sequence[str],
+    *,
+    secrets: Sequence[str],
+    attempt: int,
+) -> Pod:
+    said = metadata(record, spec, names.ROLE_SERVER)
     return Pod(
         image=record.image,
         arguments=[
-            *("serve", "--model", MODEL_FOLDER, "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
+            *(*command, "--model", MODEL_FOLDER, "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
             *("--drain-seconds", str(DRAIN_SECONDS)),
             *recording(record.record_answers),
         ],
@@ -92,26 +143,17 @@ def server_pod(
         container={
             "ports": [{"name": _PORT_NAME, "containerPort": PORT, "protocol": "TCP"}],
             **_probes(options),
-            # In words of the image, because clusters before 1.30 have no preStop that sleeps.
-            "lifecycle": {
-                "preStop": {
-                    "exec": {
-                        "command": [
-                            *("python", "-S", "-E", "-c"),
-                            f"import time; time.sleep({FAREWELL_SECONDS})",
-                        ]
-                    }
-                }
-            },
         },
-        more=more,
     )
 
 
 def deployment(
     record: Record, spec: RuntimeSpec, options: KubernetesOptions, pod: Pod, *, attempt: int
 ) -> Object:
-    """The Deployment: never fewer pods than asked for, also while they are exchanged."""
+    """The Deployment: never fewer pods than asked for, also while they are exchanged.
+
+    A stream is one pod, and never two: a second one would take the first one's place in its transactions.
+    """
     said = metadata(record, spec, names.ROLE_SERVER)
     said["annotations"] |= {names.ATTEMPT: str(attempt)}
     item = DEPLOYMENT.head(record.object_name, **said, ownerReferences=[owner(record.item)])
@@ -122,7 +164,9 @@ def deployment(
         "revisionHistoryLimit": _REVISIONS_KEPT,
         "template": pod.template(options),
     }
-    if options.autoscale is None:
+    if record.topic is not None:
+        item["spec"] |= {"strategy": {"type": "Recreate"}, "replicas": 1}
+    elif options.autoscale is None:
         item["spec"]["replicas"] = options.replicas
     return item
 
@@ -141,6 +185,8 @@ def around(
         return kind.head(record.object_name, **said, ownerReferences=[owner(owned_by)])
 
     items = [(SERVICE, head(SERVICE) | {"spec": _service(pods)})]
+    if record.topic is not None:
+        return items
     if fewest_pods(options) > 1:
         items.append((DISRUPTION_BUDGET, head(DISRUPTION_BUDGET) | {"spec": _disruption_budget(pods)}))
     if options.autoscale is not None:
