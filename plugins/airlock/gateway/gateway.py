@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from airlock.exceptions import RegistryError
@@ -34,6 +34,7 @@ class Gateway:
         self._routes: tuple[Route, ...] | None = None
         self._seen: LedgerHead | None = None
         self._followed = -1
+        self._told: Mapping[str, int] = {}
         self._said_at = 0.0
         self._is_cut_off = False
 
@@ -85,7 +86,10 @@ class Gateway:
             self._say(found.traffic_id)
 
     def _say(self, traffic_id: int) -> None:
-        self._registry.traffic.follow(self._name, traffic_id)
+        unanswered = self._proxy.unanswered()
+        more = {name: count - self._told.get(name, 0) for name, count in unanswered.items()}
+        self._registry.traffic.follow(self._name, traffic_id, unanswered=more)
+        self._told = unanswered
         self._followed, self._said_at = traffic_id, time.monotonic()
 
 
