@@ -160,3 +160,5 @@ def test_a_job_reads_the_answers_of_both_from_their_topics(kind: str, servers: s
     measured = run({"kind": "shadow", "output": fields, **files})
     assert (measured["n"], measured["differ"]) == (3, 1)
     assert measured["numbers"]["score"]["at"] == {"partition": 0, "offset": 2, "row": 0}
+    contents = {name: json.loads(Path(file).read_text()) for name, file in files.items()}
+    assert run({"kind": "shadow", "output": fields, **contents}) == measured, "files may be in the job itself"

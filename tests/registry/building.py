@@ -46,6 +46,7 @@ def add_snapshot(
         "services": sorted(services),
         "modes": ["batch", "online"],
         "content": content,
+        "output_schema": [{"name": "score", "type": "number"}],
     }
     return registry.snapshots.add(manifest, digest(manifest), by=by)
 

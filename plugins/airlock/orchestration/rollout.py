@@ -25,6 +25,7 @@ from airlock.orchestration.rollout_look import (
     strategy_of,
 )
 from airlock.orchestration.run_check import report_url
+from airlock.orchestration.stream_answers import comparison, guard_of_records, is_due, kept
 from airlock.orchestration.traffic import direct, return_traffic
 from airlock.registry.records import Mirror
 from airlock.rollouts import Step, steps, sticky_header
@@ -114,6 +115,7 @@ class MoveTraffic(AskingOperator):
         _send(task.registry, rollout, step)
         if step.bake is not None and rollout.since is None:
             rollout = self._measure(task, rollout)
+        rollout = self._compare_records(task, rollout)
         view = look(task.registry, rollout, ask_runtime(task.settings, task.registry))
         for result in view.results:
             self.log.info("%s: %s: %s. %s", step, result.guard, result.status, result.summary)
@@ -147,6 +149,23 @@ class MoveTraffic(AskingOperator):
                 raise
             return task.registry.rollouts.end(rollout.id, "rolled_back", gone.summary)
         return task.registry.rollouts.measure_from(rollout.id, rollout.step, readings)
+
+    def _compare_records(self, task: PassageTask, rollout: RolloutRecord) -> RolloutRecord:
+        """Have the answers of a shadow's worker compared where it is due; otherwise nothing happens."""
+        strategy = strategy_of(rollout)
+        guard = guard_of_records(strategy, task.registry.deployments.get(rollout.deployment_id))
+        if guard is None or rollout.outcome or not is_due(strategy, rollout, datetime.now(UTC)):
+            return rollout
+        current = task.registry.deployments.get(str(rollout.current_deployment_id))
+        watch = self.placement(task).watch(current.runtime, task.begun)
+        job = watch.submit(comparison(task.settings, task.registry, rollout, strategy, guard))
+        status = watch.job(job, "comparison")
+        if status.state == "running":
+            self.log.info("The answers are being compared. %s", status.message)
+            wait_for(self, "job settled", task.begun, runtime=current.runtime, handle=job)
+        rollout = task.registry.rollouts.keep_answers(rollout, kept(rollout, status))
+        watch.adapter.remove_job(job)
+        return rollout
 
     def _ask(self, task: PassageTask, rollout: RolloutRecord) -> RolloutRecord:
         """Park, and leave. What was decided between the last look and the asking is seen by a second look."""

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airlock.exceptions import CheckError
+from airlock.orchestration import stream_answers
+from airlock.orchestration.stream_traffic import is_worker
 from airlock.orchestration.version_server import ask_server
 from airlock.rollouts import Compared, Comparison
 from airlock.rollouts.recorded import PAGE, RING, Position, Recording, page
@@ -38,8 +40,11 @@ def compare_answers(
 ) -> Compared:
     """What was found of all answers since the step began; what is new of them is read where it is due.
 
-    How far they are compared is kept with the rollout, so that it does not matter who looks.
+    How far they are compared is kept with the rollout, so that it does not matter who looks. Those of streams
+    are compared by a job, which the rollout's task begins.
     """
+    if is_worker(new):
+        return stream_answers.found(rollout)
     comparison = Comparison.from_json((rollout.readings or {}).get("answers"))
     if not comparison.is_due(now):
         return comparison.found

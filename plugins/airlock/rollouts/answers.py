@@ -74,6 +74,8 @@ class Compared:
     :param differ: how many of them were answered differently.
     :param of: what is answered: ``requests``, or ``records`` of a stream.
     :param why: why nothing could be compared, to be read by people; empty where it could.
+    :param only_current: how many only the current version has answered, where that is known.
+    :param figures: of the differences, as the host draws them.
     """
 
     n: int = 0
@@ -83,6 +85,9 @@ class Compared:
     examples: tuple[Example, ...] = ()
     of: str = "requests"
     why: str = ""
+    only_current: int = 0
+    only_new: int = 0
+    figures: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def share(self) -> float:
@@ -110,6 +115,9 @@ class Compared:
             "examples": [asdict(example) for example in self.examples],
             "of": self.of,
             "why": self.why,
+            "only_current": {"n": self.only_current},
+            "only_shadow": {"n": self.only_new},
+            "figures": [dict(figure) for figure in self.figures],
         }
 
     @classmethod
@@ -141,6 +149,9 @@ class Compared:
             tuple(Example(**example) for example in written.get("examples", ())),
             written.get("of", "requests"),
             written.get("why", ""),
+            written.get("only_current", {}).get("n", 0),
+            written.get("only_shadow", {}).get("n", 0),
+            tuple(written.get("figures", ())),
         )
 
 

@@ -114,6 +114,7 @@ class Job:
         that failed runs again.
     :param command: ``batch`` or ``check``: the host's sub-command.
     :param arguments: the host's job file, without ``model`` and ``result``, which the adapter fills in.
+    :param is_secret: credentials are among the arguments: nobody but the job may read its file.
     :param deployment: handle of the deployment whose snapshot and environment run the job; ``None``
         runs it in the checks environment, where no code of a model is present.
     """
@@ -124,6 +125,7 @@ class Job:
     deployment: Handle | None = None
     resources: Resources = field(default_factory=Resources)
     timeout_seconds: float = 3600.0
+    is_secret: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,9 @@ def record(spec: RuntimeSpec, name: str = "dep-1", mode: Mode = "online") -> Rec
     return Record(in_cluster(record_of(plan(name, mode), IMAGE, RESOURCES, spec), uid=f"uid-of-{name}"))
 
 
-def job(**arguments: Any) -> Job:
-    return Job("job-1", "batch", {"input": ["s3://data/in"], "output": "s3://data/out"} | arguments)
+def job(*, is_secret: bool = False, **arguments: Any) -> Job:
+    files = {"input": ["s3://data/in"], "output": "s3://data/out"}
+    return Job("job-1", "batch", files | arguments, is_secret=is_secret)
 
 
 def everything(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 from typing import Any
@@ -224,6 +225,19 @@ def test_a_job_runs_once_and_says_its_result() -> None:
     assert host["args"] == ["batch", "--job", "/airlock/job/job.json", "--deadline", "3600", "--report"]
     assert '"result": "/airlock/job/result.json"' in file["data"]["job.json"]
     assert "model" not in file["data"]["job.json"]
+
+
+def test_a_job_with_credentials_has_its_file_in_a_secret() -> None:
+    wanted = job(is_secret=True, stream={"client": {"sasl.password": "hush"}})
+    item, file = everything(runtime(), for_job=wanted)[-2:]
+
+    assert (file["kind"], file["metadata"]["name"]) == ("Secret", "file.job-1")
+    assert not [mistake for version in VERSIONS for mistake in _mistakes(file, version)]
+    assert not [mistake for version in VERSIONS for mistake in _mistakes(item, version)]
+    [volume] = [each for each in item["spec"]["template"]["spec"]["volumes"] if each["name"] == "job-file"]
+    assert volume["secret"] == {"secretName": "file.job-1"}
+    assert "hush" not in str(item)
+    assert b"hush" in base64.b64decode(file["data"]["job.json"])
 
 
 def test_a_path_outside_all_volumes_is_refused() -> None:

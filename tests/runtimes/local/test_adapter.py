@@ -7,9 +7,11 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -364,6 +366,19 @@ def test_a_job_without_a_deployment_runs_in_the_checks_environment(
     status = wait_for(lambda: adapter.job_status(handle), lambda seen: seen.state != "running", seconds=500)
     assert status.state == "succeeded", status.message
     assert (tmp_path / "records-1.parquet").exists()
+
+
+def test_a_job_with_credentials_has_its_file_to_itself(
+    settings: RuntimeSettings, records_job: Callable[[str], Job], tmp_path: Path
+) -> None:
+    source = tmp_path / "host"
+    shutil.copytree(settings.host_source / "airlock_host", source / "airlock_host")
+    (source / "checks.lock").write_text("# nothing, so that the job ends at once\n")
+    adapter = LocalAdapter(SPEC, RuntimeSettings(settings.store, tmp_path / "workspace", source))
+    adapter.submit(replace(records_job("records-1"), is_secret=True))
+
+    file = tmp_path / "workspace" / "runtimes" / SPEC.runtime / "jobs" / "records-1" / "job.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_an_environment_that_cannot_be_built_fails_with_uvs_reason(

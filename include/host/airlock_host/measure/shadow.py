@@ -17,7 +17,7 @@ from airlock_host.measure.rounding import rounded
 from airlock_host.measure.vectors import Vector
 from airlock_host.schema import Schema
 from airlock_host.stream.answers import Origin, read_answers
-from airlock_host.stream.settings import read_settings
+from airlock_host.stream.settings import StreamSettings, read_settings, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +30,14 @@ _LEAST_ROWS = 10
 def measure(job: Mapping[str, Any]) -> dict[str, Any]:
     """Compare the answers of the stream files ``stream`` and ``shadow``, which read the same input.
 
+    Each is the path of a file, or what such a file says.
+
     The shadow's answers are in ``shadow.output`` where its file says that it reads as a shadow, and in
     ``output`` where it is a worker with topics of its own.
 
     :raises InputUnusable: a file is not right, they read different topics, or write the same one.
     """
-    current, shadow = (read_settings(Path(job[name])) for name in ("stream", "shadow"))
+    current, shadow = (_settings(job, name) for name in ("stream", "shadow"))
     if current.input != shadow.input:
         raise InputUnusable(
             f"the streams read different topics, {current.input!r} and {shadow.input!r}: nothing to compare",
@@ -55,6 +57,11 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
     by_shadow = read_answers(shadow, answers, outputs, since=since, percent=percent)
     by_current = read_answers(current, current.output, outputs, since=since, percent=percent)
     return compare(*in_common(by_current, by_shadow), outputs, float(job.get("atol", 0.0)))
+
+
+def _settings(job: Mapping[str, Any], name: str) -> StreamSettings:
+    said = job[name]
+    return read_settings(Path(said)) if isinstance(said, str) else settings_of(said, f"the job's {name!r}")
 
 
 def _since(job: Mapping[str, Any]) -> float | None:

@@ -179,15 +179,23 @@ def read_settings(path: Path) -> StreamSettings:
         raise InputUnusable(f"the stream file {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise InputUnusable(f"the stream file {path} is not JSON: {error}") from None
+    return settings_of(content, f"the stream file {path}")
+
+
+def settings_of(content: Any, what: str) -> StreamSettings:
+    """Understand what a stream file says.
+
+    :param what: what the content is called, to begin a sentence with.
+    :raises InputUnusable: it is not right; the message lists every mistake.
+    """
     if not isinstance(content, dict):
-        raise InputUnusable(f"the stream file {path} must be an object")
+        raise InputUnusable(f"{what} must be an object")
     reader = _Reader(content)
     settings = reader.settings()
     if reader.mistakes:
         count = len(reader.mistakes)
         raise InputUnusable(
-            f"the stream file {path} has {count} mistake{'s' if count > 1 else ''}: "
-            + "; ".join(reader.mistakes)
+            f"{what} has {count} mistake{'s' if count > 1 else ''}: " + "; ".join(reader.mistakes)
         )
     return settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from airlock.runtimes.containers.job_files import job_files, needed_volumes
 from airlock.runtimes.containers.layout import JOB_FILE, JOB_FOLDER, MODEL_FOLDER, RESULT_FILE, SCRATCH
 from airlock.runtimes.containers.variables import host_variables
 from airlock.runtimes.kubernetes import labels as names
-from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, JOB, Object
+from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, JOB, SECRET, Kind, Object
 from airlock.runtimes.kubernetes.pod import Pod
 from airlock.runtimes.kubernetes.record import Record, owner
 from airlock.spec import KubernetesOptions, Resources, RuntimeSpec, Volume
@@ -71,7 +72,7 @@ def job_object(
         annotations=annotations,
         volumes=[
             {"name": "job", "emptyDir": {}},
-            {"name": "job-file", "configMap": {"name": file_name(names.object_name(job.name))}},
+            {"name": "job-file", **_file_volume(job)},
             *(_claim(index, volume) for index, volume in enumerate(volumes)),
         ],
         mounts=[
@@ -99,8 +100,13 @@ def job_object(
     return item
 
 
+def kind_of_file(job: Job) -> Kind:
+    """What holds a job's file: a ConfigMap, or a Secret where credentials are in it."""
+    return SECRET if job.is_secret else CONFIG_MAP
+
+
 def file_object(job: Job, made: Object, *, has_model: bool) -> Object:
-    """The ConfigMap with the job's file.
+    """The ConfigMap or Secret with the job's file.
 
     :param made: the Job, which it goes with.
     :raises AdapterError: the file is too large.
@@ -112,13 +118,28 @@ def file_object(job: Job, made: Object, *, has_model: bool) -> Object:
             f"The job {job.name} is described by {size:,} bytes; Kubernetes takes {LARGEST_FILE:,}.",
             mend="Divide its input into folders or patterns instead of many single files.",
         )
-    item = CONFIG_MAP.head(
-        file_name(made["metadata"]["name"]),
+    name = made["metadata"]["name"]
+    item = kind_of_file(job).head(
+        _secret_file_name(name) if job.is_secret else file_name(name),
         labels=dict(made["metadata"]["labels"]),
         annotations=dict(made["metadata"].get("annotations", {})),
         ownerReferences=[owner(made)],
     )
+    if job.is_secret:
+        return item | {"type": "Opaque", "data": {_FILE: base64.b64encode(text.encode()).decode()}}
     return item | {"data": {_FILE: text}}
+
+
+def _file_volume(job: Job) -> dict[str, Any]:
+    object_name = names.object_name(job.name)
+    if job.is_secret:
+        return {"secret": {"secretName": _secret_file_name(object_name)}}
+    return {"configMap": {"name": file_name(object_name)}}
+
+
+def _secret_file_name(object_name: str) -> str:
+    """What the Secret with a job's file is called; the one with its variables has another name."""
+    return f"file.{object_name}"
 
 
 def _said(job: Job, record: Record | None) -> dict[str, str]:

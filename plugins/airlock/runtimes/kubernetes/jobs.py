@@ -10,8 +10,8 @@ from airlock.runtimes.base import Job, JobHandle, JobStatus
 from airlock.runtimes.containers.ending import ending
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes import reasons
-from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, EVENT, JOB, POD, Cluster, Object
-from airlock.runtimes.kubernetes.job import file_object, job_object
+from airlock.runtimes.kubernetes.cluster import EVENT, JOB, POD, Cluster, Object
+from airlock.runtimes.kubernetes.job import file_object, job_object, kind_of_file
 from airlock.runtimes.kubernetes.logs import PodLogs
 from airlock.runtimes.kubernetes.pod import HOST
 from airlock.runtimes.kubernetes.reasons import Finding
@@ -162,7 +162,7 @@ class Jobs:
         if not found["spec"].get("suspend", False):
             return True
         file = file_object(job, found, has_model=has_model)
-        self._cluster.apply(file, CONFIG_MAP, self._namespace)
+        self._cluster.apply(file, kind_of_file(job), self._namespace)
         self._secrets.apply(found, is_job=True)
         patch: dict[str, Any] = {"metadata": {"uid": found["metadata"]["uid"]}, "spec": {"suspend": False}}
         try:

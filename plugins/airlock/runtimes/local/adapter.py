@@ -229,11 +229,11 @@ class LocalAdapter:
 
         def fill(folder: Path) -> None:
             plan.write(folder)
-            write_atomically(folder / JOB, document)
+            write_atomically(folder / JOB, document, is_secret=job.is_secret)
 
         def renew(folder: Path, found: Plan) -> None:
             plan._replace(owner=found.owner).write(folder)
-            write_atomically(folder / JOB, document)
+            write_atomically(folder / JOB, document, is_secret=job.is_secret)
 
         if deployment is None:
             self._make(self._jobs)
