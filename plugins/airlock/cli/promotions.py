@@ -91,7 +91,9 @@ def where(
                 row["state"] + ("" if row["current"] else " (not current)"),
                 row["since"][:16].replace("T", " "),
                 ", ".join(row["approved_by"]),
-                " ".join(endpoint.get("url", "") for endpoint in row["endpoints"]),
+                " ".join(
+                    endpoint.get("url", "") for endpoint in row["endpoints"] if endpoint["kind"] != "metrics"
+                ),
             ]
             for row in rows
         ],

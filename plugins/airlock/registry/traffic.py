@@ -102,13 +102,23 @@ class TrafficRecords:
     # --- gateways
 
     def routes(self) -> Routes:
-        """What gateways need: each service and stage with its deployments that are ready now."""
+        """What gateways need: each service and stage with its deployments that are ready now.
+
+        Where streams read, nobody sends requests, and there is no route.
+        """
         with self._database.read() as connection:
             newest = connection.execute(select(func.max(tables.traffic.c.id))).scalar_one()
             found = _select(connection, tables.traffic.c.to_time.is_(None))
-            backends = _ready_backends(connection)
+            ready = _ready(connection)
+        backends = _backends(ready)
+        streams = {deployment.id for deployment in ready if _is_stream(deployment)}
         routes = sorted(
-            (_route(traffic, backends) for traffic in found), key=lambda it: (it.service, it.stage)
+            (
+                _route(traffic, backends)
+                for traffic in found
+                if not traffic.shares or not traffic.shares.keys() <= streams
+            ),
+            key=lambda it: (it.service, it.stage),
         )
         return Routes(newest or 0, tuple(routes))
 
@@ -184,7 +194,11 @@ def _ready(connection: Connection) -> list[DeploymentRecord]:
     return select_deployments(connection, and_(columns.mode == "online", columns.state == "ready"))
 
 
-def _ready_backends(connection: Connection) -> dict[str, Backend]:
+def _is_stream(deployment: DeploymentRecord) -> bool:
+    return any(endpoint["kind"] == "kafka" for endpoint in deployment.endpoints)
+
+
+def _backends(ready: Sequence[DeploymentRecord]) -> dict[str, Backend]:
     return {
         deployment.id: Backend(
             deployment_id=deployment.id,
@@ -193,7 +207,7 @@ def _ready_backends(connection: Connection) -> dict[str, Backend]:
             inside=endpoint.get("inside") or endpoint["url"],
             percent=100,
         )
-        for deployment in _ready(connection)
+        for deployment in ready
         for endpoint in deployment.endpoints
         if endpoint["kind"] == "rest"
     }

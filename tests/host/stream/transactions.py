@@ -77,11 +77,14 @@ class _Request:
 class TransactionalFront:
     """The front of a mock cluster of one broker.
 
+    :param address: where it listens, as long as the mock's own, whose place it takes in what the mock tells.
     :ivar commits: the offsets of every committed transaction, in order.
     :ivar counts: how many of them each transactional id has.
     """
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, address: str = "127.0.0.1") -> None:
+        assert len(address) == len("127.0.0.1")
+        self._address = address
         self._behind = int(servers.rpartition(":")[2])
         self.commits: list[dict[Place, int]] = []
         self.counts: Counter[str] = Counter()
@@ -91,7 +94,7 @@ class TransactionalFront:
         started = threading.Event()
         threading.Thread(target=lambda: asyncio.run(self._serve(started)), daemon=True).start()
         started.wait(10)
-        self.servers = f"127.0.0.1:{self._port}"
+        self.servers = f"{address}:{self._port}"
 
     def standing(self, group: str, topic: str) -> dict[int, int]:
         """Where a group stands, by partition."""
@@ -100,7 +103,7 @@ class TransactionalFront:
         }
 
     async def _serve(self, started: threading.Event) -> None:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**26)
+        server = await asyncio.start_server(self._connected, self._address, 0, limit=2**26)
         self._port = server.sockets[0].getsockname()[1]
         started.set()
         await server.serve_forever()
@@ -159,7 +162,7 @@ class TransactionalFront:
 
     def _response(self, asked: dict[int, _Request], frame: bytes) -> bytes:
         address = b"127.0.0.1" + struct.pack(">i", self._behind)
-        frame = frame.replace(address, b"127.0.0.1" + struct.pack(">i", self._port))
+        frame = frame.replace(address, self._address.encode() + struct.pack(">i", self._port))
         fields = _Reader(frame)
         request = asked.pop(fields.number("i"), None)
         if request is None:

@@ -9,6 +9,7 @@ from airlock.runtimes.kubernetes.inference_service import inference_service, is_
 from airlock.runtimes.kubernetes.job import file_object, job_object
 from airlock.runtimes.kubernetes.record import Record, record_of
 from airlock.runtimes.kubernetes.server import around, deployment, server_pod
+from airlock.runtimes.kubernetes.streams import secret_object
 from airlock.spec import KubernetesOptions, MiB, Mode, Resources, RuntimeSpec
 
 Made = dict[str, Any]
@@ -23,7 +24,7 @@ def runtime(**options: Any) -> RuntimeSpec:
     return RuntimeSpec("k8s_prod", "kubernetes", ["PROD"], options=KubernetesOptions(**options))
 
 
-def plan(name: str = "dep-1", mode: Mode = "online") -> DeploymentPlan:
+def plan(name: str = "dep-1", mode: Mode = "online", stream: Made | None = None) -> DeploymentPlan:
     return DeploymentPlan(
         name=name,
         digest=DIGEST,
@@ -31,6 +32,7 @@ def plan(name: str = "dep-1", mode: Mode = "online") -> DeploymentPlan:
         mode=mode,
         resources=RESOURCES,
         labels=LABELS,
+        stream=stream,
     )
 
 
@@ -39,8 +41,11 @@ def in_cluster(item: Made, uid: str = "0f1e") -> Made:
     return {**item, "metadata": {**item["metadata"], "uid": uid, "resourceVersion": "7", "generation": 1}}
 
 
-def record(spec: RuntimeSpec, name: str = "dep-1", mode: Mode = "online") -> Record:
-    return Record(in_cluster(record_of(plan(name, mode), IMAGE, RESOURCES, spec), uid=f"uid-of-{name}"))
+def record(
+    spec: RuntimeSpec, name: str = "dep-1", mode: Mode = "online", stream: Made | None = None
+) -> Record:
+    made = record_of(plan(name, mode, stream), IMAGE, RESOURCES, spec)
+    return Record(in_cluster(made, uid=f"uid-of-{name}"))
 
 
 def job(*, is_secret: bool = False, **arguments: Any) -> Job:
@@ -69,6 +74,17 @@ def everything(
         item = job_object(wanted, of, spec, options, image=IMAGE, resources=RESOURCES, secrets=["job.job-1"])
         items += [item, file_object(wanted, in_cluster(item), has_model=of is not None)]
     return items
+
+
+def everything_of_a_stream(spec: RuntimeSpec, stream: Made) -> list[Made]:
+    """Every object of a stream."""
+    options = spec.options
+    assert isinstance(options, KubernetesOptions)
+    kept = record(spec, stream=stream)
+    pod = server_pod(kept, spec, options, secrets=["dep-1"], attempt=1)
+    server = deployment(kept, spec, options, pod, attempt=1)
+    beside = around(kept, spec, options, in_cluster(server, uid="uid-of-server"))
+    return [kept.item, secret_object(kept, spec, stream), server, *(item for _, item in beside)]
 
 
 def pod_templates(items: list[Made]) -> list[Made]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from airlock.spec import GiB, KubernetesOptions, RuntimeSpec, Volume
 from airlock.spec.kubernetes_parts import Autoscale, Ingress, KServe, Requests, Route, Toleration
 
 from .custom_schemas import HTTP_ROUTE, PREDICTOR_EXTENSION
-from .made import IMAGE, Made, everything, job, pod_templates, record, runtime
+from .made import IMAGE, Made, everything, everything_of_a_stream, job, pod_templates, record, runtime
 from .pod_security import broken_rules
 from .published import VERSIONS, mistakes
 
@@ -291,6 +292,67 @@ def test_a_patch_cannot_change_what_runs_or_how_it_is_found() -> None:
         {"name": "x", "emptyDir": {}},
     ]
     assert "enableServiceLinks" not in pod["spec"]
+
+
+_STREAM: Made = {"client": {"sasl.password": "a password"}, "input": "transactions", "reads": "nothing"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("way", _WAYS_IN)
+def test_every_object_of_a_stream_is_valid(way: str, version: str) -> None:
+    items = everything_of_a_stream(runtime(**_WAYS_IN[way]), _STREAM)
+
+    assert [found for item in items for found in _mistakes(item, version)] == []
+    for pod in pod_templates(items):
+        assert [*broken_rules(pod["spec"])] == []
+
+
+@pytest.mark.parametrize("way", _WAYS_IN)
+def test_a_stream_is_one_pod_without_a_way_in_whatever_servers_are(way: str) -> None:
+    items = everything_of_a_stream(runtime(**_WAYS_IN[way]), _STREAM)
+    [server] = [item for item in items if item["kind"] == "Deployment"]
+
+    assert [item["kind"] for item in items] == ["ConfigMap", "Secret", "Deployment", "Service"]
+    assert server["spec"]["replicas"] == 1
+    assert server["spec"]["strategy"] == {"type": "Recreate"}
+    [host] = [one for one in server["spec"]["template"]["spec"]["containers"] if one["name"] == "host"]
+    assert host["args"][:3] == ["stream", "--stream", "/airlock/stream/stream.json"]
+    assert "lifecycle" not in host
+
+
+def test_what_a_stream_reads_is_in_its_secret_alone() -> None:
+    items = everything_of_a_stream(runtime(), _STREAM)
+    [secret] = [item for item in items if item["kind"] == "Secret"]
+    [server] = [item for item in items if item["kind"] == "Deployment"]
+    pod = server["spec"]["template"]["spec"]
+
+    assert json.loads(base64.b64decode(secret["data"]["stream.json"])) == _STREAM
+    assert "a password" not in json.dumps([item for item in items if item is not secret])
+    assert [owner["kind"] for owner in secret["metadata"]["ownerReferences"]] == ["ConfigMap"]
+    [volume] = [volume for volume in pod["volumes"] if "secret" in volume]
+    [host] = pod["containers"]
+    [mount] = [mount for mount in host["volumeMounts"] if mount["name"] == volume["name"]]
+    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
+    # A file that is mounted by itself would never change.
+    assert mount == {"name": "stream", "mountPath": "/airlock/stream", "readOnly": True}
+
+
+def test_those_who_run_in_the_container_may_read_the_file() -> None:
+    def mode(**options: Any) -> int:
+        [template] = pod_templates(everything_of_a_stream(runtime(**options), _STREAM))
+        [volume] = [volume for volume in template["spec"]["volumes"] if "secret" in volume]
+        return int(volume["secret"]["defaultMode"])
+
+    assert mode(user=10001) == 0o440, "the pod's group"
+    assert mode(user=None) == 0o444, "the file belongs to root, and the user is the image's"
+
+
+def test_a_stream_is_told_from_a_server() -> None:
+    spec = runtime()
+
+    assert record(spec, stream=_STREAM).what == f"sha256:{'1' * 64} (stream)"
+    assert record(spec).what == f"sha256:{'1' * 64} (online)"
+    assert record(spec, stream=_STREAM).handle(spec)["stream"] is True
 
 
 def test_whole_values_are_kept_as_annotations() -> None:

@@ -22,12 +22,15 @@ from airlock.exceptions import AdapterError
 from airlock.runtimes import adapter_for
 from airlock.runtimes.base import Adapter, Handle, Job, JobStatus, RuntimeSettings
 from airlock.runtimes.local.adapter import DAYS_TO_KEEP_JOBS, LocalAdapter, stop_all
-from airlock.runtimes.local.folder import LOCK, Plan, State, supervisor_of
+from airlock.runtimes.local.folder import LOCK, STREAM, Plan, State, supervisor_of
 from airlock.runtimes.local.limits import describe
+from airlock.runtimes.streams import StreamRole
 from airlock.spec import MiB, Resources, RuntimeSpec
 
+from ..brokers import SECRET, Brokers
 from ..conftest import Snapshot, processes_of
 from ..contract import AdapterContract, Connect, ask, ended, in_another_process, plan, ready, settled
+from ..stream_contract import StreamContract, reads, stream_plan
 from ..waiting import wait_for
 
 pytestmark = pytest.mark.package_index
@@ -40,6 +43,19 @@ def connect(settings: RuntimeSettings) -> Iterator[Connect]:
     """Also holds every test to leaving no process, however it treated them."""
     yield lambda: LocalAdapter(SPEC, settings, grace_seconds=1)
     wait_for(lambda: processes_of(settings.workspace), lambda processes: processes == [], seconds=20)
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Brokers:
+    return Brokers()
+
+
+class TestStreams(StreamContract):
+    """What is asked of every kind's streams."""
+
+    @pytest.fixture
+    def connect(self, connect: Connect) -> Connect:
+        return connect
 
 
 class TestContract(AdapterContract):
@@ -510,3 +526,43 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
 
     # -S leaves out every package that is installed.
     subprocess.run(["python", "-I", "-S", "-c", program], check=True)
+
+
+# --- streams
+
+
+def test_a_streams_file_is_for_its_user_alone_and_a_restarted_worker_finds_it(
+    adapter: Adapter,
+    brokers: Brokers,
+    snapshot: Snapshot,
+    settings: RuntimeSettings,
+    folder: Callable[[Handle], Path],
+) -> None:
+    kafka = brokers.topics()
+    handle = ready(adapter, stream_plan(brokers, snapshot, kafka))
+    adapter.stream(handle, brokers.file(kafka, handle["name"], StreamRole("input")))
+    file = folder(handle) / STREAM
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path for path in folder(handle).rglob("*.json") if SECRET in path.read_text()] == [file]
+    [worker] = [process for process in processes_of(settings.workspace) if "stream" in process.cmdline()]
+    assert SECRET not in " ".join([*worker.cmdline(), *worker.environ().values()])
+    kill(worker)
+
+    wait_for(lambda: State.read(folder(handle)).restarts == 1 and adapter.status(handle).state == "ready")
+    wait_for(lambda: reads(adapter, handle), lambda found: found == "input")
+
+
+def test_only_streams_have_the_packages_of_streams(
+    adapter: Adapter, brokers: Brokers, snapshot: Snapshot, folder: Callable[[Handle], Path]
+) -> None:
+    server = ready(adapter, plan(snapshot()))
+    stream = ready(adapter, stream_plan(brokers, snapshot, brokers.topics()))
+
+    def packages(handle: Handle) -> set[str]:
+        environment = Path(Plan.read(folder(handle)).environment.folder)
+        return {path.name.partition("-")[0] for path in environment.glob("lib/*/site-packages/*.dist-info")}
+
+    assert packages(stream) - packages(server) == {"confluent_kafka", "fastavro"}
+    assert packages(server) <= packages(stream)
+    assert ask(adapter, server, amount=4.0).json()[0]["doubled"] == 8.0

@@ -242,16 +242,17 @@ class Engine:
         with self._in_words():
             self.acting_client.put_archive(name, folder, archive)
 
-    def run_inside(self, name: str, command: Sequence[str]) -> bool:
-        """Run a command in a container that runs, as its user; whether it ended well.
+    def run_inside(self, name: str, command: Sequence[str]) -> tuple[int, str]:
+        """Run a command in a container that runs, as its user; its exit code, and what it said.
 
         :raises Contradiction: the container does not run now.
         :raises Missing: it is gone.
         """
         with self._in_words():
-            begun = self.acting_client.exec_create(name, list(command), stdout=False, stderr=False)
-            self.acting_client.exec_start(begun["Id"])
-            return bool(self.acting_client.exec_inspect(begun["Id"])["ExitCode"] == 0)
+            begun = self.acting_client.exec_create(name, list(command))
+            said = bytes(self.acting_client.exec_start(begun["Id"]))  # read to its end: the command's end
+            code = self.acting_client.exec_inspect(begun["Id"])["ExitCode"]
+            return int(code), said.decode("utf-8", "replace").strip()
 
     def restart_always(self, name: str) -> None:
         """Have a container started again whenever it ends, and when the engine starts.

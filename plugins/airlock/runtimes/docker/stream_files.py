@@ -47,12 +47,12 @@ class StreamFiles:
         unfinished = f"{OWN_STREAM_FOLDER}/.{secrets.token_hex(4)}"
         self._put(container, unfinished, content)
         try:
-            if self._engine.run_inside(container, [*_RENAME, unfinished, STREAM_FILE]):
-                return
+            code, said = self._engine.run_inside(container, [*_RENAME, unfinished, STREAM_FILE])
         except Contradiction:  # nobody looks at it now
             self._put(container, STREAM_FILE, content)
             return
-        raise AdapterError(f"The container {container[:12]} cannot be told what to read: its volume is full?")
+        if code != 0:
+            raise AdapterError(f"The container {container[:12]} cannot be told what to read: {said}.")
 
     def _put(self, container: str, path: str, content: Mapping[str, Any]) -> None:
         uid, gid = self._user
