@@ -55,6 +55,15 @@ def declare_services(project: Project) -> None:
     project.lifecycle("hesitant", stages=[{"name": LAB}, {"name": LIVE, "rollout": hesitant}])
     project.service("hesitant", "hesitant")
 
+    streamed = {**canary, "guard": [{"error_rate": {"max_increase": 0.2}}]}
+    stages = [{"name": "DEV", "checks": ["smoke", "contract"]}, {"name": "PROD", "rollout": streamed}]
+    project.lifecycle("streamed", stages=stages)
+    topics = {
+        stage: {"connection": "events", "input": f"{stage}.numbers", "output": f"{stage}.products"}
+        for stage in ("DEV", "PROD")
+    }
+    project.service("streamed", "streamed", kafka=topics)
+
     for name in ("scored", "scored-killed"):
         project.service(
             name,

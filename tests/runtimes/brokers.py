@@ -44,9 +44,13 @@ class Brokers:
         """New topics."""
         name = uuid.uuid4().hex[:8]
         kafka = Kafka("events", f"input-{name}", f"output-{name}")
+        self.make(kafka)
+        return kafka
+
+    def make(self, kafka: Kafka) -> None:
+        """Make all topics of a service."""
         for topic in (kafka.input, *kafka.written):
             self._mock.create(topic, PARTITIONS)
-        return kafka
 
     def file(self, kafka: Kafka, deployment: str, role: StreamRole = IDLE) -> dict[str, Any]:
         """A stream file for these topics."""
@@ -64,9 +68,10 @@ class Brokers:
 
     def answers(self, kafka: Kafka) -> list[float]:
         """What was answered so far, in order of size."""
-        return sorted(json.loads(message.value() or b"")["doubled"] for message in self._read(kafka.output))
+        return sorted(json.loads(message.value() or b"")["doubled"] for message in self.read(kafka.output))
 
-    def _read(self, topic: str) -> list[Message]:
+    def read(self, topic: str) -> list[Message]:
+        """All there is in a topic now."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self._front.servers,

@@ -65,7 +65,7 @@ def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> W
 def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
     """Send all requests back to the version in use. The rollout's own task takes the new one away."""
     ended = registry.rollouts.end(rollout.id, "rolled_back", f"{by}: {reason}", by=by)
-    return_traffic(registry, ended, reason, ending={ended.deployment_id})
+    return_traffic(registry, ended, reason)
     return ended
 
 

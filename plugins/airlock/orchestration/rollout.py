@@ -241,7 +241,7 @@ def _stop(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
     Where somebody has directed the traffic since (another rollout, a rollback), it stays as that one says.
     """
     rollout = registry.rollouts.end(rollout.id, "stopped", reason)
-    return_traffic(registry, rollout, reason, ending={rollout.deployment_id})
+    return_traffic(registry, rollout, reason)
     new = registry.deployments.get(rollout.deployment_id)
     if new.state not in ENDED:
         undeploy(load_settings(), registry, new, reason)

@@ -59,9 +59,7 @@ def direct_all(
     direct(registry, service, stage, {deployment.id: 100}, reason=reason, ending=ending)
 
 
-def return_traffic(
-    registry: Registry, rollout: RolloutRecord, reason: str, *, ending: Collection[str] = ()
-) -> None:
+def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
     """Send all requests back to the version that a rollout was to replace.
 
     Where they do not go to the new version any more, somebody has directed them since, and that stays.
@@ -69,7 +67,7 @@ def return_traffic(
     :raises Conflict: that version is not ready any more.
     :raises DeploymentFailed: a worker of a stream does not follow.
     """
-    service, stage = rollout.service, rollout.stage
+    service, stage, ending = rollout.service, rollout.stage, {rollout.deployment_id}
     traffic = registry.traffic.current(service, stage)
     if traffic is None or rollout.current_deployment_id is None:
         return
