@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from airlock_host.measure import run
-from host.building import MEAN, build_snapshot
 from host.serving.live import wait_for
-from host.stream.conftest import NUMBER
 from host.stream.kafka import PARTITIONS, REAL, LiveWorker, StartWorker, Stream, headers
 from host.stream.mock_cluster import ADD_OFFSETS, COMMIT_OFFSETS, END_TRANSACTION
 from host.stream.numbers import numbers_in, write_numbers
@@ -224,33 +221,3 @@ def test_readers_of_committed_records_never_see_an_aborted_one(
     start_worker(double)
     stream.wait()
     assert numbers_in(stream.answers()) == list(range(20_000))
-
-
-HALF = """
-    import numpy as np
-
-    def score(rows: np.ndarray) -> np.ndarray:
-        return np.where(rows[:, 0] == 6, 13.0, rows[:, 0] * 2)
-"""
-
-
-def test_a_shadow_answers_beside_and_is_compared(
-    stream: Stream, double: Path, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    """A shadow is a worker with a group and topics of its own on the same input."""
-    own = {name: stream.cluster.topic(name) for name in ("output", "dead_letter")}
-    shadow = Stream(
-        stream.cluster, tmp_path / "shadow.json", {**stream.content, **own, "group": own["output"]}
-    )
-    shadow.change()
-    other = build_snapshot(tmp_path / "other", HALF, inputs=NUMBER, outputs=MEAN)
-    workers = [start_worker(double), start_worker(other, file=shadow)]
-    write_numbers(stream, 0, 700)
-    stream.wait()
-    shadow.wait()
-    assert [worker.end() for worker in workers] == [0, 0]
-    assert numbers_in(stream.answers()) == numbers_in(shadow.answers()) == list(range(700))
-    compared = run({"kind": "shadow", "stream": str(stream.path), "shadow": str(shadow.path), "output": MEAN})
-    assert (compared["n"], compared["differ"]) == (700, 100)
-    assert compared["numbers"]["mean"]["greatest"] == 1
-    assert compared["only_current"]["n"] == compared["only_shadow"]["n"] == 0

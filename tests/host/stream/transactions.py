@@ -3,7 +3,8 @@
 The mock takes the offsets of a transaction and forgets them. This stands in front of it on a port of its own,
 passes everything on, and keeps them as a broker does: they count from the moment the transaction is
 committed, and never where it is aborted or its producer is replaced. It changes only the answers to who asks
-where a group stands, and the port in the addresses that the mock tells.
+where a group stands, and the port in the addresses that the mock tells. Who asks for the first record since a
+time, which the mock does not know, is told of the first of all.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+_LIST_OFFSETS = 2
 _OFFSET_FETCH, _INIT_PRODUCER, _END_TRANSACTION, _TRANSACTION_OFFSETS = 9, 22, 26, 28
-_WATCHED = {_OFFSET_FETCH, _INIT_PRODUCER, _END_TRANSACTION, _TRANSACTION_OFFSETS}
+_BEGINNING = -2
+_WATCHED = {_LIST_OFFSETS, _OFFSET_FETCH, _INIT_PRODUCER, _END_TRANSACTION, _TRANSACTION_OFFSETS}
 
 Place = tuple[str, str, int]
 """Group, topic, partition."""
@@ -119,9 +122,11 @@ class TransactionalFront:
         if key not in _WATCHED:
             return frame
         fields.text()
-        fields.flexible = version >= {_OFFSET_FETCH: 6, _INIT_PRODUCER: 2}.get(key, 3)
+        fields.flexible = version >= {_LIST_OFFSETS: 6, _OFFSET_FETCH: 6, _INIT_PRODUCER: 2}.get(key, 3)
         fields.tags()
         match key:
+            case 2:
+                return _without_times(fields, version, bytearray(frame))
             case 9:
                 assert version < 8, "OffsetFetch of a newer version than this test knows"
                 asked[correlation] = _Request(key, version, group=fields.text())
@@ -196,6 +201,21 @@ class TransactionalFront:
                 fields.tags()
             fields.tags()
         return bytes(frame)
+
+
+def _without_times(fields: _Reader, version: int, frame: bytearray) -> bytes:
+    """Ask for the beginning instead of a time."""
+    fields.at += 4 + (1 if version >= 2 else 0)
+    for _ in range(fields.count()):
+        fields.text()
+        for _ in range(fields.count()):
+            fields.at += 4 + (4 if version >= 4 else 0)
+            if struct.unpack_from(">q", frame, fields.at)[0] >= 0:
+                struct.pack_into(">q", frame, fields.at, _BEGINNING)
+            fields.at += 8 + (4 if version == 0 else 0)
+            fields.tags()
+        fields.tags()
+    return bytes(frame)
 
 
 async def _pass_on(

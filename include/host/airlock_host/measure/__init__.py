@@ -30,7 +30,8 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     ``performance``         measures predictions for ``dataset`` of ``candidate`` and ``champion``
     ``latency``             puts ``endpoint`` under load
     ``shadow``              compares what two workers answered to the same records of a topic: of the stream
-                            files ``stream`` and ``shadow``; numbers within ``atol`` are the same
+                            files ``stream`` and ``shadow``, ``since`` a time in seconds of the epoch;
+                            numbers within ``atol`` are the same
     ======================= =================================================================================
 
     Schemas are lists of fields as in a manifest. ``results`` holds the results of earlier steps by name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,9 +28,12 @@ _LEAST_ROWS = 10
 
 
 def measure(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare the outputs of the stream files ``stream`` and ``shadow``, which read the same input.
+    """Compare the answers of the stream files ``stream`` and ``shadow``, which read the same input.
 
-    :raises InputUnusable: a file is not right, or they read different topics.
+    The shadow's answers are in ``shadow.output`` where its file says that it reads as a shadow, and in
+    ``output`` where it is a worker with topics of its own.
+
+    :raises InputUnusable: a file is not right, they read different topics, or write the same one.
     """
     current, shadow = (read_settings(Path(job[name])) for name in ("stream", "shadow"))
     if current.input != shadow.input:
@@ -37,10 +41,60 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
             f"the streams read different topics, {current.input!r} and {shadow.input!r}: nothing to compare",
             field="shadow",
         )
-    outputs = Schema.read(job["output"])
-    return compare(
-        read_answers(current, outputs), read_answers(shadow, outputs), outputs, float(job.get("atol", 0.0))
-    )
+    beside = shadow.shadow if shadow.reads == "shadow" else None
+    answers = shadow.output if beside is None else beside.output
+    if answers == current.output:
+        raise InputUnusable(
+            f"both streams answer into {answers!r}: nothing to compare; a shadow's file says "
+            '"reads": "shadow", or has another output',
+            field="shadow",
+        )
+    outputs, since = Schema.read(job["output"]), _since(job)
+    percent = shadow.answers_percent
+    # The shadow's first: what it answers while the others are read is not looked for among them.
+    by_shadow = read_answers(shadow, answers, outputs, since=since, percent=percent)
+    by_current = read_answers(current, current.output, outputs, since=since, percent=percent)
+    return compare(*in_common(by_current, by_shadow), outputs, float(job.get("atol", 0.0)))
+
+
+def _since(job: Mapping[str, Any]) -> float | None:
+    since = job.get("since")
+    if since is not None and (type(since) not in (int, float) or not 0 <= since < math.inf):
+        raise InputUnusable(f"'since' is {since!r}; expected seconds of the epoch", field="since")
+    return since
+
+
+def in_common(current: Answers, shadow: Answers) -> tuple[Answers, Answers]:
+    """Leave out what one of them answered before the other began, or will answer later.
+
+    What is left lies, in each partition of the input, between the first and the last record that both have
+    come to. Where the current version answered nothing, all that the shadow answered is left.
+    """
+    ours, theirs = _spans(current), _spans(shadow)
+    spans = {
+        partition: (max(first, ours[partition][0]), min(last, ours[partition][1]))
+        if partition in ours
+        else (first, last)
+        for partition, (first, last) in theirs.items()
+    }
+
+    def within(answers: Answers) -> Answers:
+        return {
+            origin: answer
+            for origin, answer in answers.items()
+            if origin[0] in spans and spans[origin[0]][0] <= origin[1] <= spans[origin[0]][1]
+        }
+
+    return within(current), within(shadow)
+
+
+def _spans(answers: Answers) -> dict[int, tuple[int, int]]:
+    """By partition the first and the last offset that is answered."""
+    spans: dict[int, tuple[int, int]] = {}
+    for partition, offset, _ in answers:
+        first, last = spans.get(partition, (offset, offset))
+        spans[partition] = min(first, offset), max(last, offset)
+    return spans
 
 
 def compare(current: Answers, shadow: Answers, outputs: Schema, atol: float = 0.0) -> dict[str, Any]:

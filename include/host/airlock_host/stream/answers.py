@@ -14,34 +14,42 @@ from airlock_host.exceptions import InputUnusable, KafkaUnusable
 from airlock_host.schema import Schema
 from airlock_host.stream.avro import answer_type
 from airlock_host.stream.settings import StreamSettings
+from airlock_host.stream.shares import holds
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from confluent_kafka import Consumer, Message, TopicPartition
 
 Origin = tuple[int, int, int]
 """Partition and offset of the record, and the row in it."""
 
 _PATIENCE_SECONDS = 60.0
+_REACH_SECONDS = 15.0
 
 
-def read_answers(settings: StreamSettings, outputs: Schema) -> dict[Origin, dict[str, Any]]:
-    """All committed answers of a stream's output to records of its input, up to now.
+def read_answers(
+    settings: StreamSettings, topic: str, outputs: Schema, *, since: float | None = None, percent: float = 100
+) -> dict[Origin, dict[str, Any]]:
+    """The committed answers in a topic to records of a stream's input, up to now.
 
+    :param since: only those that were written at this time, in seconds of the epoch, or later.
+    :param percent: only those to records of this share of the keys.
     :raises KafkaUnusable: the topic cannot be read.
     :raises InputUnusable: an answer is not of the stream's format.
     """
     decode = _decoder(settings, outputs)
     found: dict[Origin, dict[str, Any]] = {}
-    for message in _messages(settings):
+    for message in _messages(settings, topic, since):
         headers: dict[str, Any] = dict(message.headers() or [])
         if headers.get("airlock-topic") != settings.input.encode():
             continue
         origin = int(headers["airlock-partition"]), int(headers["airlock-offset"])
+        if not holds(percent, message.key(), settings.input, *origin):
+            continue
         try:
             rows = decode(message.value() or b"")
         except Exception as error:
             raise InputUnusable(
-                f"{settings.output}: the answer to {origin[0]}/{origin[1]} is not {settings.format}: {error}"
+                f"{topic}: the answer to {origin[0]}/{origin[1]} is not {settings.format}: {error}"
             ) from None
         for row, answer in enumerate(rows):
             found[(*origin, row)] = answer
@@ -65,14 +73,11 @@ def _decoder(settings: StreamSettings, outputs: Schema) -> Callable[[bytes], lis
             return lambda value: [fastavro.schemaless_reader(io.BytesIO(value), schema, None)]  # type: ignore[list-item]
 
 
-def _messages(settings: StreamSettings) -> Iterator[Message]:
-    """The committed records of the output, from its beginning to where it ends now."""
+def _reader(settings: StreamSettings) -> Consumer:
+    from confluent_kafka import Consumer, KafkaException
+
     try:
-        from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-    except ImportError:
-        raise KafkaUnusable("confluent-kafka is not installed: install airlock-host[kafka]") from None
-    try:
-        consumer = Consumer(
+        return Consumer(
             {
                 **settings.client,
                 "group.id": f"{settings.group}.comparison.{uuid.uuid4().hex[:8]}",
@@ -84,26 +89,80 @@ def _messages(settings: StreamSettings) -> Iterator[Message]:
         )
     except KafkaException as error:
         raise InputUnusable(f"librdkafka does not take the properties: {error.args[0].str()}") from None
+
+
+def _messages(settings: StreamSettings, topic: str, since: float | None) -> Iterator[Message]:
+    """The committed records of a topic, to where it ends now, however it grows meanwhile."""
     try:
-        topic = consumer.list_topics(settings.output, timeout=15.0).topics[settings.output]
-        if topic.error is not None or not topic.partitions:
-            raise KafkaUnusable(f"the topic {settings.output!r} is not there")
-        consumer.assign([TopicPartition(settings.output, partition, 0) for partition in topic.partitions])
-        left = set(topic.partitions)
+        from confluent_kafka import KafkaException
+    except ImportError:
+        raise KafkaUnusable("confluent-kafka is not installed: install airlock-host[kafka]") from None
+    consumer = _reader(settings)
+    try:
+        begins, ends = _bounds(consumer, topic, since)
+        consumer.assign(begins)
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while left:
+        while ends:
             for message in consumer.consume(5_000, 0.1):
-                wrong = message.error()
                 deadline = time.monotonic() + _PATIENCE_SECONDS
-                if wrong is None:
-                    yield message
-                elif wrong.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
-                elif not wrong.retriable():
-                    raise KafkaUnusable(f"{settings.output}: {wrong.str()}")
+                if message.error() is None:
+                    if _lies_before(message, ends) and _is_later(message, since):
+                        yield message
+                elif not _passes(message, ends):
+                    raise KafkaUnusable(f"{topic}: {message.error().str()}")  # type: ignore[union-attr]
             if time.monotonic() > deadline:
-                raise KafkaUnusable(f"{settings.output}: nothing came for {_PATIENCE_SECONDS:.0f} s")
+                raise KafkaUnusable(f"{topic}: nothing came for {_PATIENCE_SECONDS:.0f} s")
     except KafkaException as error:
-        raise KafkaUnusable(f"{settings.output} cannot be read: {error.args[0].str()}") from None
+        raise KafkaUnusable(f"{topic} cannot be read: {error.args[0].str()}") from None
     finally:
         consumer.close()
+
+
+def _bounds(
+    consumer: Consumer, topic: str, since: float | None
+) -> tuple[list[TopicPartition], dict[int, int]]:
+    """Where to begin in each partition with something to read, and the offset behind its last record."""
+    from confluent_kafka import TopicPartition
+
+    found = consumer.list_topics(topic, timeout=_REACH_SECONDS).topics[topic]
+    if found.error is not None or not found.partitions:
+        raise KafkaUnusable(f"the topic {topic!r} is not there")
+    partitions = list(found.partitions)
+    watermarks = {
+        partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_REACH_SECONDS)
+        for partition in partitions
+    }
+    begins = {partition: low for partition, (low, _) in watermarks.items()}
+    if since is not None:
+        times = [TopicPartition(topic, partition, int(since * 1000)) for partition in partitions]
+        # Without a later record it is no offset, but a number below 0.
+        for one in consumer.offsets_for_times(times, timeout=_REACH_SECONDS):
+            begins[one.partition] = one.offset if one.offset >= 0 else watermarks[one.partition][1]
+    ends = {partition: high for partition, (_, high) in watermarks.items() if begins[partition] < high}
+    return [TopicPartition(topic, partition, begins[partition]) for partition in ends], ends
+
+
+def _lies_before(message: Message, ends: dict[int, int]) -> bool:
+    """Whether a record was there when the ends were asked for; ends that are reached are dropped."""
+    partition: int = message.partition()  # type: ignore[assignment]
+    end, behind = ends.get(partition, 0), message.offset() + 1  # type: ignore[operator]
+    if behind >= end:
+        # Later than its end where a mark of a transaction, which nobody is given, was the last before it.
+        ends.pop(partition, None)
+    return behind <= end
+
+
+def _is_later(message: Message, since: float | None) -> bool:
+    return since is None or message.timestamp()[1] >= since * 1000
+
+
+def _passes(message: Message, ends: dict[int, int]) -> bool:
+    """Whether a message with an error is none that matters: the end of a partition, or one that passes."""
+    from confluent_kafka import KafkaError
+
+    error = message.error()
+    assert error is not None
+    if error.code() == KafkaError._PARTITION_EOF:
+        ends.pop(message.partition(), None)  # type: ignore[arg-type]
+        return True
+    return error.retriable()

@@ -228,7 +228,8 @@ class Worker:
     def _begin(self, messages: list[Message]) -> _Batch:
         """Give the model its records."""
         share, percent = self._settings.forwards, self._settings.answers_percent
-        own, forwarded = messages, []
+        own = messages
+        forwarded: list[Message] = []
         if share is not None:
             own = []
             for message in messages:
