@@ -21,6 +21,8 @@ from airlock_host.stream.settings import StreamSettings
 Reason = Literal["empty", "too_large", "not_decodable", "bad_record", "model_failed", "answer_too_large"]
 
 _MOST_PROBLEMS = 10
+# Fewer records are read sooner one by one.
+_LEAST_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def codec(settings: StreamSettings, inputs: Schema, outputs: Schema) -> Codec:
     limit = settings.max_record_bytes
     match settings.format:
         case "json":
-            return RecordCodec(inputs, _read_json, _write_json, limit)
+            from airlock_host.stream.json_batches import JsonBatches
+
+            return RecordCodec(inputs, _read_json, _write_json, limit, JsonBatches(inputs).read)
         case "avro":
             from airlock_host.stream.avro import avro_functions
 
@@ -127,26 +131,26 @@ class RecordCodec:
         read: Callable[[bytes], Any],
         write: Callable[[Columns], list[bytes]],
         limit: int,
+        read_together: Callable[[Sequence[bytes]], Columns | None] | None = None,
     ) -> None:
         """:param read: a value as what :func:`~airlock_host.json_rows.read_records` reads.
         :param write: an answer as a value a row.
         :param limit: the most bytes of a value.
+        :param read_together: many values at once, where all are right and it is sure of that.
         """
         self._inputs = inputs
         self._read = read
         self._write = write
         self._limit = limit
+        self._read_together = read_together
 
     def read(self, values: Sequence[bytes | None]) -> Values:
-        """Decode one by one, and check all at once."""
-        # Not joined into one list and decoded at once: two broken values can make a right one between them.
-        try:
-            records = list(map(self._read, values))  # type: ignore[arg-type]
-            if max(map(len, values), default=0) > self._limit:  # type: ignore[arg-type]
-                raise ValueError
-            good, poisons = list(range(len(values))), dict[int, Poison]()
-        except Exception:
-            good, records, poisons = sort_out(values, self._read, self._limit)
+        """Read all at once where nothing is wrong with any, else one by one."""
+        if self._read_together is not None and len(values) >= _LEAST_TOGETHER and self._fit(values):
+            rows = self._read_together(values)  # type: ignore[arg-type]
+            if rows is not None:
+                return Values(list(range(len(values))), None, rows, {})
+        good, records, poisons = sort_out(values, self._read, self._limit)
         while True:
             try:
                 return Values(good, None, read_records(records, self._inputs), poisons)
@@ -158,6 +162,9 @@ class RecordCodec:
                     poisons[good[record]] = bad_record(BadRecords(problems))
                 good = [position for record, position in enumerate(good) if record not in by_record]
                 records = [content for record, content in enumerate(records) if record not in by_record]
+
+    def _fit(self, values: Sequence[bytes | None]) -> bool:
+        return None not in values and max(map(len, values)) <= self._limit  # type: ignore[arg-type]
 
     def write(self, answer: Columns, ends: list[int] | None) -> list[bytes]:
         """A value a row."""
