@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +16,7 @@ from airlock.orchestration.placement import Placement, undeploy
 from airlock.orchestration.watching import Begun
 from airlock.registry import Registry
 from airlock.runtimes.base import DeploymentPlan, DeploymentState, Endpoint, Handle, LogLines, Status
+from airlock.spec import Kafka
 from tests.listed_runtime import ListedRuntime
 from tests.registry.building import begin, include, runtime
 from tests.web.manifests import small_snapshot
@@ -137,3 +139,45 @@ def test_a_deployment_goes_with_everything_that_was_there_for_it(
     assert there.deployments == ["dep-another"]
     assert there.jobs == ["dep-another-smoke-1-records"]
     assert placement.current().state == "retired"
+
+
+KAFKA = Kafka("events", "transactions", "scores")
+
+
+@pytest.fixture
+def stream(placement: Placement, monkeypatch: pytest.MonkeyPatch) -> Placement:
+    """The same for a service that reads a topic."""
+    connection = {"conn_type": "kafka", "extra": {"bootstrap.servers": "kafka:9092", "group.id": "airflow"}}
+    monkeypatch.setenv("AIRFLOW_CONN_EVENTS", json.dumps(connection))
+    return replace(placement, kafka=KAFKA)
+
+
+def test_a_stream_begins_by_reading_nothing(stream: Placement, there: StartingRuntime) -> None:
+    there.state = "ready"
+
+    deployment = stream.bring_up(stream.claim(), Begun())
+
+    [plan] = there.plans
+    assert plan.stream is not None
+    assert plan.stream["client"] == {"bootstrap.servers": "kafka:9092"}
+    assert plan.stream["reads"] == "nothing"
+    assert (plan.stream["group"], plan.stream["instance"]) == ("cc-fraud.DEV", deployment.id)
+
+
+def test_a_champion_beside_a_stream_reads_no_topics(stream: Placement, there: StartingRuntime) -> None:
+    there.state = "ready"
+    deployment = stream.bring_up(stream.claim(), Begun())
+
+    assert stream.plan(deployment, name="champion", mode="batch").stream is None
+
+
+def test_a_stream_is_not_put_into_the_image_of_a_server(
+    placement: Placement, stream: Placement, there: StartingRuntime
+) -> None:
+    there.state = "ready"
+    placement.bring_up(placement.claim(), Begun())
+
+    later = replace(stream, stage="PROD")
+    later.bring_up(later.claim(), Begun())
+
+    assert [plan.image for plan in there.plans] == [None, None]

@@ -158,3 +158,16 @@ def test_a_snapshot_keeps_the_image_that_it_ran_in_first(registry: Registry, pas
 
     assert image_of(passage.snapshot_digest) == f"registry.example/fraud@sha256:{'c' * 64}"
     assert image_of("sha256:other") is None
+
+
+def test_a_stream_has_an_image_of_its_own(registry: Registry, passage: PassageRecord) -> None:
+    server, stream = deploy(registry, passage), deploy(registry, passage, "PROD")
+    handles = {
+        server.id: {"name": server.id, "image": f"registry.example/fraud@sha256:{'a' * 64}"},
+        stream.id: {"name": stream.id, "image": f"registry.example/fraud@sha256:{'b' * 64}", "stream": True},
+    }
+    for name, handle in handles.items():
+        registry.deployments.set_state(name, "ready", handle=handle)
+
+    assert registry.deployments.image_of(passage.snapshot_digest) == handles[server.id]["image"]
+    assert registry.deployments.image_of(passage.snapshot_digest, stream=True) == handles[stream.id]["image"]

@@ -74,6 +74,21 @@ def test_a_route_names_the_deployments_that_are_ready(
     assert route.backends == ()
 
 
+def test_where_streams_read_there_is_no_route(
+    registry: Registry, deployments: list[DeploymentRecord]
+) -> None:
+    old, new = (deployment.id for deployment in deployments)
+    for name in (old, new):
+        kafka = {"kind": "kafka", "url": "kafka://transactions"}
+        metrics = {"kind": "metrics", "url": "http://127.0.0.1:9000"}
+        registry.deployments.set_state(name, "ready", endpoints=[kafka, metrics])
+
+    traffic = direct(registry, {old: 95, new: 5})
+
+    assert registry.traffic.routes().routes == ()
+    assert registry.traffic.routes().traffic_id == traffic.id, "gateways follow all the same"
+
+
 def test_nothing_gets_requests_that_cannot_answer(
     registry: Registry, deployments: list[DeploymentRecord]
 ) -> None:

@@ -19,9 +19,10 @@ from airlock.runtimes.base import Adapter, DeploymentPlan, Handle
 from airlock.runtimes.streams import StreamRole
 from airlock.spec import Kafka
 
+from . import contract
 from .brokers import SECRET, Brokers
 from .conftest import Snapshot
-from .contract import Connect, address_of, plan, ready
+from .contract import Connect, plan, ready
 from .waiting import wait_for
 
 INPUT = StreamRole("input")
@@ -36,7 +37,7 @@ def stream_plan(brokers: Brokers, snapshot: Snapshot, kafka: Kafka) -> Deploymen
 def reads(adapter: Adapter, handle: Handle) -> str | None:
     """What a deployment says that it reads; ``None`` while it does not say."""
     [metrics] = [found for found in adapter.endpoints(handle) if found.kind == "metrics"]
-    address, headers = address_of(metrics)
+    address, headers = contract.address_of(metrics)
     text = httpx.get(f"{address}/metrics", headers=headers, timeout=30).text
     return next(iter(re.findall(r'airlock_stream_reads\{[^}]*reads="(\w+)"[^}]*\} 1\.0', text)), None)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from airlock.orchestration.streams import client_properties
 from airlock.spec import RuntimeSpec
 from deploy.write_env import filled_in
 
@@ -111,6 +112,15 @@ def test_the_runtimes_fit_the_stack() -> None:
         [volume] = options.volumes  # type: ignore[union-attr]
         assert (volume.volume, volume.folder) == (DOCUMENT["volumes"]["data"]["name"], folders["data"])
         assert options.images.registry == "127.0.0.1:5000/airlock"  # type: ignore[union-attr]
+
+
+def test_the_connection_kafka_names_the_stacks_own_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = DOCUMENT["x-airflow"]["environment"]["AIRFLOW_CONN_KAFKA"]
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA", written)
+    listeners = DOCUMENT["services"]["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+
+    assert client_properties("kafka") == {"bootstrap.servers": "kafka:9092"}
+    assert listeners == "INSIDE://kafka:9092"
 
 
 @pytest.mark.docker

@@ -45,7 +45,7 @@ def judge(check: Contract, measurements: Mapping[str, Measurement], context: Che
     if context.mode == "online":
         metrics = [smoke.right_snapshot(measured["served"], context), *metrics, _published(measured)]
     else:
-        not_tested.append("What an endpoint publishes: this deployment is a batch job.")
+        not_tested.append("What an endpoint publishes: this deployment takes no requests.")
     not_tested += [metric.message for metric in metrics if metric.status == "not_applicable"]
     status = worst(metric.status for metric in metrics)
     golden = measured["golden"]["compared"]

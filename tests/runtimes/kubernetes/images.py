@@ -13,6 +13,7 @@ from airlock.runtimes.containers.layout import ENTRY_POINT, HOST_FOLDER, MODEL_F
 from airlock.runtimes.local.environment import build, source_digest
 from airlock.runtimes.local.folder import EnvironmentPlan
 from airlock.runtimes.local.interpreter import find_interpreter, find_uv
+from airlock.runtimes.stream_packages import with_stream_packages
 from airlock.snapshots.manifest import Manifest
 
 from .stub.cluster import StubCluster
@@ -36,14 +37,19 @@ class StubImages:
 
     def of(self, plan: DeploymentPlan) -> str:
         """The image of a plan's snapshot."""
-        return self.of_snapshot(plan.manifest)
+        return self.of_snapshot(plan.manifest, stream=plan.stream is not None)
 
-    def of_snapshot(self, manifest: Manifest) -> str:
+    def of_snapshot(self, manifest: Manifest, *, stream: bool = False) -> str:
         """The image of a snapshot."""
         digest = manifest.digest.removeprefix("sha256:")
         model = self._folder / "models" / digest[:20]
         self._settings.store.materialise(manifest, model)
         lock = model / manifest.environment.lock_path
+        if stream:
+            text = with_stream_packages(lock.read_text(encoding="utf-8"), self._settings.host_source)
+            digest = hashlib.sha256(f"{digest} stream".encode()).hexdigest()
+            lock = self._folder / f"{digest}.lock"
+            lock.write_text(text, encoding="utf-8")
         return self._add(f"{manifest.model}@sha256:{digest}", lock, {MODEL_FOLDER: str(model)})
 
     def of_checks(self) -> str:

@@ -10,7 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-_PROGRAM = Path(__file__).with_name("container.py")
+PROGRAM = Path(__file__).with_name("container.py")
+"""What holds a pod's network."""
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -21,7 +23,7 @@ class PodNetwork:
     def __init__(self, address: str) -> None:
         self.address = address
         self._pause = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_PROGRAM), "pause", address], stdout=subprocess.PIPE
+            [sys.executable, "-I", "-S", str(PROGRAM), "pause", address], stdout=subprocess.PIPE
         )
         assert self._pause.stdout is not None
         if self._pause.stdout.readline() != b"ready\n":

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from .images import Image, Images
 from .network import PodNetwork
 from .probes import Probe, execute
 from .running import Container
-from .volumes import NotConfigured, NotMounted, mount, variables
+from .volumes import NotConfigured, NotMounted, mount, renew, variables
 
 KUBELET = "kubelet"
 _TICK_SECONDS = 0.05
@@ -26,6 +27,8 @@ _FIRST_BACK_OFF_SECONDS = 10.0
 _LONGEST_BACK_OFF_SECONDS = 300.0
 _PULL_AGAIN_SECONDS = 10.0
 _MOUNT_AGAIN_SECONDS = 0.5
+_RENEW_SECONDS = 60.0
+"""How often volumes are looked at of a pod that nobody changes."""
 
 
 class _Slot:
@@ -76,6 +79,8 @@ class PodWorker(threading.Thread):
         self._network: PodNetwork | None = None
         self._volumes: dict[str, Path] | None = None
         self._next_mount = 0.0
+        self._next_renewal = 0.0
+        self._annotations: Object | None = None
         self._began = time.monotonic()
         self._started_at = now()
         self._over: Object | None = None  # phase, reason and message of a pod that the node ended
@@ -156,6 +161,7 @@ class PodWorker(threading.Thread):
             return
         if not self._is_prepared():
             return
+        self._renew_volumes()
         for slot in self._first:
             self._keep(slot, restart=self._restart_policy() != "Never", until_success=True)
             if not slot.has_succeeded:
@@ -180,6 +186,15 @@ class PodWorker(threading.Thread):
                 self._next_mount = time.monotonic() + _MOUNT_AGAIN_SECONDS
                 self._event("Warning", "FailedMount", str(error))
         return self._volumes is not None
+
+    def _renew_volumes(self) -> None:
+        """As a kubelet does: soon after somebody changed the pod, and otherwise now and then."""
+        annotations = self._pod["metadata"].get("annotations")
+        if annotations == self._annotations and time.monotonic() < self._next_renewal:
+            return
+        self._annotations, self._next_renewal = annotations, time.monotonic() + _RENEW_SECONDS
+        with suppress(NotMounted):
+            renew(self._store, self._pod, self.folder)
 
     # --- containers
 

@@ -49,6 +49,25 @@ def mount(store: Store, pod: Object, folder: Path) -> dict[str, Path]:
     return made
 
 
+def renew(store: Store, pod: Object, folder: Path) -> None:
+    """Write what changed in config maps and secrets into a pod's volumes, each file whole or not at all."""
+    for volume in pod["spec"].get("volumes") or ():
+        name = volume["name"]
+        [kind] = set(volume) - {"name"}
+        if kind not in ("configMap", "secret"):
+            continue
+        for path, content, mode in _files(store, pod, name, kind, volume[kind] or {}):
+            target = folder / "volumes" / name / path
+            if target.read_bytes() == content:
+                continue
+            unfinished = target.with_name(f"..{target.name}")
+            _write(unfinished, content, mode)
+            owner = target.stat()
+            os.chown(unfinished, owner.st_uid, owner.st_gid)
+            unfinished.chmod(owner.st_mode & 0o7777)
+            unfinished.replace(target)
+
+
 def _files(store: Store, pod: Object, name: str, kind: str, source: Object) -> list[tuple[str, bytes, int]]:
     mode = source.get("defaultMode", 0o644)
     if kind == "projected":
