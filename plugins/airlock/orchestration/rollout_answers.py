@@ -28,6 +28,12 @@ def answers_to_record(rollout: Rollout) -> int:
     return RING if isinstance(rollout, Guarded) and rollout.compares_answers is not None else 0
 
 
+def compared_so_far(rollout: RolloutRecord) -> Compared | None:
+    """What has been found of answers in the step under way; ``None`` where none are compared."""
+    written = (rollout.readings or {}).get("answers")
+    return None if written is None else Comparison.from_json(written).found
+
+
 def compare_answers(
     registry: Registry,
     rollout: RolloutRecord,
