@@ -133,7 +133,9 @@ def _confusion(found: Labels) -> Confusion:
 
 
 def _output(value: Any) -> str:
-    """One output of an answer, as JSON has it but for quotes."""
+    """One output of an answer, as JSON has it, but without quotes and the last digits."""
+    if isinstance(value, float):
+        return f"{value:.8g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 
