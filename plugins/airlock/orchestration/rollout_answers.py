@@ -54,7 +54,7 @@ def compare_answers(
             guard, now, _recorded(new, comparison.new), _recorded(current, comparison.current)
         )
     except CheckError as error:
-        return comparison.found if comparison.found.n else replace(comparison.found, why=str(error))
+        return replace(comparison.found, why=str(error))
     kept = registry.rollouts.keep_answers(rollout, further.to_json())
     return Comparison.from_json((kept.readings or {}).get("answers")).found
 
