@@ -142,7 +142,9 @@ def shadowed(
         "cc-fraud", "PROD", {current.id: 100}, mirror=Mirror(new.id, 100), actor="airlock", reason="shadow"
     )
     Gateway(registry, proxy, "gateway-1").step()
-    return registry.rollouts.measure_from(begun.id, 0, first_readings(registry, begun))
+    begun = registry.rollouts.measure_from(begun.id, 0, first_readings(registry, begun))
+    view(registry, begun)
+    return begun
 
 
 def pay(port: int, amount: float, **headers: str) -> None:

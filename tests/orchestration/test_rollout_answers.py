@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from airlock.exceptions import DeploymentFailed
+from airlock.orchestration.configuration import load_settings
+from airlock.orchestration.placement import Placement
+from airlock.orchestration.rollback import find_way_back, roll_back
 from airlock.orchestration.rollout_answers import answers_to_record
+from airlock.orchestration.watching import Begun
+from airlock.registry.records import DeploymentRecord
 from airlock.rollouts import Compared, Comparison
 from airlock.rollouts.recorded import RING
 from airlock.spec import AnswersGuard, BlueGreen, Canary, Direct, ErrorRateGuard, Rollout, Shadow
@@ -134,6 +142,39 @@ def test_an_answer_that_is_late_is_waited_for(shadow: Scene) -> None:
     shadow.pass_time(seconds=10)
     shadow.wakes()
     assert found(shadow).n == 10
+
+
+def test_what_is_deployed_under_a_shadow_keeps_answers(shadow: Scene) -> None:
+    deploy: Any = shadow.dag.get_task("PROD.deploy")
+    task = SimpleNamespace(settings=None, registry=shadow.registry, snapshot=None, passage=shadow.passage)
+
+    assert deploy.placement(task).record_answers == RING
+
+
+def test_what_people_go_back_to_keeps_answers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next version is compared with it."""
+    placements = []
+
+    def bring_up(placement: Placement, deployment: DeploymentRecord, begun: Begun) -> DeploymentRecord:
+        placements.append(placement)
+        raise DeploymentFailed("No runtime is here.")
+
+    guards = [ErrorRateGuard(), AnswersGuard(max_differ=None)]
+    with scene(Shadow(duration=HOUR, guard=guards), tmp_path, monkeypatch) as found:
+        found.try_task()
+        found.bake(hours=1)
+        found.try_task()
+        found.try_task("activate")
+        found.pass_time(hours=1)
+        found.try_task("retire")
+        assert found.state(found.current_deployment) == "retired"
+        monkeypatch.setattr(Placement, "bring_up", bring_up)
+        way = find_way_back(found.registry, "cc-fraud", "PROD", "online")
+
+        with pytest.raises(DeploymentFailed):
+            roll_back(load_settings(), found.registry, way, way.targets[0], by="olga", reason="too strict")
+
+    assert [placement.record_answers for placement in placements] == [RING]
 
 
 @pytest.mark.parametrize(

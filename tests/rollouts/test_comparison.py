@@ -50,8 +50,38 @@ def look(comparison: Comparison, new: Ring, current: Ring) -> Comparison:
     return Comparison.from_json(json.loads(json.dumps(further.to_json())))
 
 
+def begun(new: Ring, current: Ring) -> Comparison:
+    return look(Comparison(), new, current)
+
+
+def test_what_was_answered_before_the_step_began_is_left_out() -> None:
+    new, current = Ring(), Ring()
+    for ring in (new, current):
+        ring.answer("a", 0.1)
+    comparison = begun(new, current)
+    for ring in (new, current):
+        ring.answer("b", 0.1)
+
+    assert look(comparison, new, current).found.n == 1
+
+
+def test_several_processes_at_one_address_are_said_and_nothing_counts_twice() -> None:
+    new, current = Ring(), Ring()
+    comparison = begun(new, current)
+    for ring in (new, current):
+        ring.answer("a", 0.1)
+    comparison = look(comparison, new, current)
+    beside = Ring(started=2.0)
+    comparison = look(comparison, beside, current)
+
+    with pytest.raises(CheckError, match="answered by several processes"):
+        look(comparison, new, current)
+    assert comparison.found.n == 1
+
+
 def test_answers_are_joined_by_their_request_and_counted_once() -> None:
-    new, current, comparison = Ring(), Ring(), Comparison()
+    new, current = Ring(), Ring()
+    comparison = begun(new, current)
     for request, score in (("a", 0.1), ("b", 0.2)):
         current.answer(request, score)
     new.answer("b", 0.2)
@@ -67,7 +97,8 @@ def test_answers_are_joined_by_their_request_and_counted_once() -> None:
 
 
 def test_what_has_no_counterpart_is_waited_for_once_more_only() -> None:
-    new, current, comparison = Ring(), Ring(), Comparison()
+    new, current = Ring(), Ring()
+    comparison = begun(new, current)
     current.answer("a", 0.1)
     for _ in range(3):
         comparison = look(comparison, new, current)
@@ -80,15 +111,17 @@ def test_what_has_no_counterpart_is_waited_for_once_more_only() -> None:
 
 def test_requests_of_one_id_are_left_out() -> None:
     new, current = Ring(), Ring()
+    comparison = begun(new, current)
     for ring in (new, current):
         for request in ("a", "a", "b"):
             ring.answer(request, 0.1)
 
-    assert look(Comparison(), new, current).found.n == 1
+    assert look(comparison, new, current).found.n == 1
 
 
 def test_a_server_that_began_anew_is_read_from_its_beginning() -> None:
-    new, current, comparison = Ring(), Ring(), Comparison()
+    new, current = Ring(), Ring()
+    comparison = begun(new, current)
     for ring in (new, current):
         for request in ("a", "b", "c"):
             ring.answer(request, 0.1)
@@ -133,7 +166,8 @@ def test_whatever_happens_no_answer_is_counted_twice_and_none_with_another_reque
     turns: list[tuple[str, int]], size: int
 ) -> None:
     """Each request has a score of its own, which both versions answer: a difference would be a mix-up."""
-    new, current, comparison = Ring(size), Ring(size), Comparison()
+    new, current = Ring(size), Ring(size)
+    comparison = begun(new, current)
     copies: list[tuple[str, float]] = []
     requests = 0
     for turn, late in turns:
@@ -160,7 +194,8 @@ def test_whatever_happens_no_answer_is_counted_twice_and_none_with_another_reque
 
 @given(st.lists(st.sampled_from(["request", "look"]), max_size=60))
 def test_of_a_quiet_service_all_answers_are_compared(turns: list[str]) -> None:
-    new, current, comparison = Ring(), Ring(), Comparison()
+    new, current = Ring(), Ring()
+    comparison = begun(new, current)
     requests = 0
     for turn in turns:
         if turn == "look":

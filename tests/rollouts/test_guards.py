@@ -242,6 +242,14 @@ def test_answers_that_could_not_be_compared_pass_no_limit() -> None:
     assert (result.status, result.summary) == ("inconclusive", "The ring is empty.")
 
 
+def test_answers_that_cannot_be_read_any_more_are_said() -> None:
+    away = Compared(400, 0, why="It is away.")
+    [result] = judge([AnswersGuard()], measured(), measured(), END, away)
+
+    assert result.status == "pass"
+    assert result.summary == "0 of 400 requests were answered differently (at most 1 %). It is away."
+
+
 def test_what_was_found_of_answers_is_plain_json() -> None:
     compared = Compared(
         9,

@@ -88,7 +88,7 @@ def test_a_canary_has_good_defaults() -> None:
 
 def test_a_shadow_compares_answers_without_a_limit() -> None:
     assert [guard.name for guard in Shadow().guard] == ["error_rate", "latency", "answers"]
-    assert Shadow().compares_answers == AnswersGuard(max_differ=None)
+    assert Shadow().compares_answers == AnswersGuard(max_differ=None, examples=0)
     assert Shadow(guard=[ErrorRateGuard()]).compares_answers is None
 
 

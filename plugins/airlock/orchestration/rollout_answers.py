@@ -30,6 +30,12 @@ def answers_to_record(rollout: Rollout) -> int:
     return RING if isinstance(rollout, Guarded) and rollout.compares_answers is not None else 0
 
 
+def compared_so_far(rollout: RolloutRecord) -> Compared | None:
+    """What has been found of answers in the step under way; ``None`` where none are compared."""
+    written = (rollout.readings or {}).get("answers")
+    return None if written is None else Comparison.from_json(written).found
+
+
 def compare_answers(
     registry: Registry,
     rollout: RolloutRecord,
@@ -53,7 +59,7 @@ def compare_answers(
             guard, now, _recorded(new, comparison.new), _recorded(current, comparison.current)
         )
     except CheckError as error:
-        return comparison.found if comparison.found.n else replace(comparison.found, why=str(error))
+        return replace(comparison.found, why=str(error))
     kept = registry.rollouts.keep_answers(rollout, further.to_json())
     return Comparison.from_json((kept.readings or {}).get("answers")).found
 

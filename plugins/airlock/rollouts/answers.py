@@ -73,7 +73,7 @@ class Compared:
     :param n: requests whose two answers were compared.
     :param differ: how many of them were answered differently.
     :param of: what is answered: ``requests``, or ``records`` of a stream.
-    :param why: why nothing could be compared, to be read by people; empty where it could.
+    :param why: why nothing, or nothing more, can be compared, to be read by people; empty where it can.
     :param only_current: how many only the current version has answered, where that is known.
     :param figures: of the differences, as the host draws them.
     """
@@ -161,12 +161,13 @@ def judge(guard: AnswersGuard, compared: Compared, look: Look) -> Iterator[Findi
     A guard without a limit passes whatever is found.
     """
     told = f"{compared.differ:,} of {compared.n:,} {compared.of} were answered differently"
+    why_no_more = f" {compared.why}" if compared.why else ""
     if guard.max_differ is None:
-        told = compared.why or f"{told}. No limit is set to it."
+        told = f"{told}. No limit is set to it.{why_no_more}" if compared.n else compared.why or f"{told}."
         yield Finding("answers that differ", "pass", _share(compared), None, "share", "any", told)
         return
     limit = f"at most {100 * guard.max_differ:.3g} %"
-    if compared.why:
+    if compared.why and not compared.n:
         yield Finding("answers that differ", "inconclusive", None, None, "share", limit, compared.why)
         return
     status = look.judge(
@@ -177,7 +178,8 @@ def judge(guard: AnswersGuard, compared: Compared, look: Look) -> Iterator[Findi
     )
     if status == "inconclusive":
         told += f", which does not tell{look.missing(compared.n, f'{compared.of} with both answers')}"
-    yield Finding("answers that differ", status, _share(compared), None, "share", limit, f"{told} ({limit}).")
+    told = f"{told} ({limit}).{why_no_more}"
+    yield Finding("answers that differ", status, _share(compared), None, "share", limit, told)
 
 
 def _share(compared: Compared) -> float | None:

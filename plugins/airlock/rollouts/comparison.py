@@ -33,10 +33,13 @@ class Comparison:
         return self.at is None or not self.at <= now < self.at + INTERVAL
 
     def go_on(self, guard: AnswersGuard, now: datetime, new: Recording, current: Recording) -> Comparison:
-        """Compare what has been recorded since.
+        """Compare what has been recorded since; the first time there is nothing yet, but a place to begin.
 
         :param new: what the new version recorded after ``self.new.after``.
+        :raises CheckError: several processes answer at one address.
         """
+        if self.at is None:
+            return Comparison(now, Position.at_the_end(new), Position.at_the_end(current))
         both = pairs(self.new.open(new), self.current.open(current))
         found = compare(both, guard.tolerance, guard.examples)
         return Comparison(

@@ -84,8 +84,21 @@ class Position:
         settled = frozenset(written["settled"])
         return cls(written["started"], written["after"], written["reached"], settled)
 
+    @classmethod
+    def at_the_end(cls, recording: Recording) -> Position:
+        """Where whatever has been recorded until now is left out."""
+        return cls(recording.started, recording.next, recording.next)
+
     def open(self, recording: Recording) -> list[Recorded]:
-        """What of a recording has not been compared yet."""
+        """What of a recording has not been compared yet.
+
+        :raises CheckError: it is of another process, which ran already when this one was read.
+        """
+        if recording.started < self.started:
+            raise CheckError(
+                "The address is answered by several processes, which keep answers each for itself.",
+                mend="Run one replica where guards watch.",
+            )
         known = self.settled if recording.started == self.started else frozenset()
         return [answer for answer in recording.answers if answer.sequence not in known]
 

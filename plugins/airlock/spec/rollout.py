@@ -158,8 +158,9 @@ class Canary(Guarded):
 
 
 def _usual_guards_of_a_shadow() -> list[AnyGuard]:
-    # A new version is often made to answer otherwise: how much so is told, and no limit set to it.
-    return [*_usual_guards(), AnswersGuard(max_differ=None)]
+    # A new version is often made to answer otherwise: how much so is told, and no limit set to it. Single
+    # answers are kept only where that was asked for.
+    return [*_usual_guards(), AnswersGuard(max_differ=None, examples=0)]
 
 
 def _check_answers_once(guards: list[AnyGuard]) -> list[AnyGuard]:

@@ -24,7 +24,9 @@ def runtime(**options: Any) -> RuntimeSpec:
     return RuntimeSpec("k8s_prod", "kubernetes", ["PROD"], options=KubernetesOptions(**options))
 
 
-def plan(name: str = "dep-1", mode: Mode = "online", stream: Made | None = None) -> DeploymentPlan:
+def plan(
+    name: str = "dep-1", mode: Mode = "online", stream: Made | None = None, record_answers: int = 0
+) -> DeploymentPlan:
     return DeploymentPlan(
         name=name,
         digest=DIGEST,
@@ -33,6 +35,7 @@ def plan(name: str = "dep-1", mode: Mode = "online", stream: Made | None = None)
         resources=RESOURCES,
         labels=LABELS,
         stream=stream,
+        record_answers=record_answers,
     )
 
 
@@ -42,9 +45,13 @@ def in_cluster(item: Made, uid: str = "0f1e") -> Made:
 
 
 def record(
-    spec: RuntimeSpec, name: str = "dep-1", mode: Mode = "online", stream: Made | None = None
+    spec: RuntimeSpec,
+    name: str = "dep-1",
+    mode: Mode = "online",
+    stream: Made | None = None,
+    record_answers: int = 0,
 ) -> Record:
-    made = record_of(plan(name, mode, stream), IMAGE, RESOURCES, spec)
+    made = record_of(plan(name, mode, stream, record_answers), IMAGE, RESOURCES, spec)
     return Record(in_cluster(made, uid=f"uid-of-{name}"))
 
 
@@ -54,12 +61,16 @@ def job(*, is_secret: bool = False, **arguments: Any) -> Job:
 
 
 def everything(
-    spec: RuntimeSpec, *, secrets: tuple[str, ...] = ("dep-1",), for_job: Job | None = None
+    spec: RuntimeSpec,
+    *,
+    secrets: tuple[str, ...] = ("dep-1",),
+    for_job: Job | None = None,
+    record_answers: int = 0,
 ) -> list[Made]:
     """Every object of a deployment and of its jobs."""
     options = spec.options
     assert isinstance(options, KubernetesOptions)
-    kept = record(spec)
+    kept = record(spec, record_answers=record_answers)
     pod = server_pod(kept, spec, options, secrets=secrets, attempt=1)
     items: list[Made] = [record_of(plan(), IMAGE, RESOURCES, spec)]
     if options.kserve is None:
