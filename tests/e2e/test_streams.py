@@ -1,4 +1,4 @@
-"""A service that answers a topic: versions take over or go back by steps, and each record is answered once."""
+"""A service that answers a topic: versions take over by steps or go back, no record is lost or doubled."""
 
 from __future__ import annotations
 

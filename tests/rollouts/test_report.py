@@ -99,3 +99,20 @@ def test_many_labels_are_a_list_of_what_became_what() -> None:
 
     text = Compared(210, 0, labels={"note": Labels(210, 0)})
     assert "too many different values" in html(replace(REPORT, so_far=text))
+
+
+def test_the_answers_of_a_stream_are_shown_with_figures_that_do_no_harm() -> None:
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
+    figures = (
+        {"title": "Shadow and current: score", "alt": "all near 0", "svg": drawing.format("score")},
+        {"title": "bad", "alt": "", "svg": '<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'},
+    )
+    found = Compared(1200, 31, of="records", only_current=4, figures=figures)
+    evidence = {"step": "100 % mirrored", "answers": found.to_json()}
+    page = html(replace(REPORT, moves=[ReportedMove("advance", NOW, evidence)]))
+
+    assert "<b>1,200</b> records were answered by both versions" in page
+    assert "Only fraud@1 answered 4 more, and only fraud@2 0." in page
+    assert "<title>score</title></svg><figcaption>all near 0</figcaption>" in page
+    assert "<script" not in page
+    assert Compared.from_json(found.to_json()) == found

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
-from airlock.checks.svg import checked_svg
+from airlock.style.svg import checked_svg
 
 CheckStatus = Literal["pass", "warn", "fail", "inconclusive", "error", "skipped"]
 MetricStatus = Literal["pass", "warn", "fail", "inconclusive", "not_applicable", "info"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airlock.orchestration.stream_traffic import is_worker
 from airlock.orchestration.streams import stream_content
-from airlock.rollouts import Compared, due
+from airlock.rollouts import Compared, Comparison, due
 from airlock.runtimes.streams import StreamRole
 from airlock.spec import Guarded, Rollout, Shadow, Stage
 
@@ -34,7 +34,7 @@ def guard_of_records(strategy: Rollout, new: DeploymentRecord) -> AnswersGuard |
 def found(rollout: RolloutRecord) -> Compared:
     """What the last comparison found."""
     kept = _kept(rollout)
-    return Compared.from_json(kept["found"]) if kept else _NOT_YET
+    return Comparison.from_json(kept).found if kept else _NOT_YET
 
 
 def is_due(strategy: Rollout, rollout: RolloutRecord, now: datetime) -> bool:
@@ -51,7 +51,7 @@ def kept(rollout: RolloutRecord, status: JobStatus) -> JsonObject:
     else:
         said = status.message or f"The job is {status.state}."
         compared = Compared(of="records", why=f"The answers could not be compared: {said}")
-    return {"extended": rollout.extended, "found": compared.to_json()}
+    return {**Comparison(found=compared).to_json(), "extended": rollout.extended}
 
 
 def comparison(

@@ -75,7 +75,7 @@ class Compared:
     :param of: what is answered: ``requests``, or ``records`` of a stream.
     :param why: why nothing, or nothing more, can be compared, to be read by people; empty where it can.
     :param only_current: how many only the current version has answered, where that is known.
-    :param figures: of the differences, as the host draws them.
+    :param figures: of the differences, as the host draws them: ``title``, ``alt`` and ``svg``.
     """
 
     n: int = 0

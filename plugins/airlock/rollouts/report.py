@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from airlock.rollouts.answers import Compared, Label, Labels
 from airlock.style import page_environment
+from airlock.style.svg import checked_svg
 
 _MOVES: Mapping[str, str] = {
     "advance": "went on",
@@ -139,6 +141,18 @@ def _output(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _harmless(figures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The figures that can do no harm inside a page: they come from a runtime."""
+    found: list[Mapping[str, Any]] = []
+    for figure in figures:
+        try:
+            svg = checked_svg(str(figure.get("svg", "")))
+        except ValueError:
+            continue
+        found.append({**figure, "svg": Markup(svg)})  # noqa: S704 it has been checked
+    return found
+
+
 @cache
 def _template() -> jinja2.Template:
     environment = page_environment(Path(__file__).parent)
@@ -147,5 +161,6 @@ def _template() -> jinja2.Template:
     environment.filters["compared"] = Compared.from_json
     environment.filters["confusion"] = _confusion
     environment.filters["output"] = _output
+    environment.filters["harmless"] = _harmless
     environment.globals |= {"MOVES": _MOVES, "BADGES": _BADGES, "VERDICTS": _VERDICTS}
     return environment.get_template("report.html.jinja")
