@@ -229,8 +229,9 @@ def test_a_worker_that_says_nothing_is_told_to_read_nothing() -> None:
     assert moves[0] == "new: nothing"
 
 
-def test_without_the_one_that_is_to_read_the_others_stop() -> None:
-    assert plan(traffic({"current": 100}), {"new": READS}) == ["new: nothing"]
+def test_without_the_one_that_is_to_read_the_others_go_on() -> None:
+    assert plan(traffic({"current": 100}), {"new": READS}) == []
+    assert plan(traffic({"current": 100}), {"new": READS, "current": None}) == []
 
 
 def test_a_shadow_reads_beside_the_current_version() -> None:

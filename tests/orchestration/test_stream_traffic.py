@@ -205,6 +205,16 @@ def test_a_reader_that_is_gone_is_named(replaced: Found) -> None:
 
     with pytest.raises(DeploymentFailed, match=r"fraud@1 .* is to read transactions .* but it is gone"):
         direct_all(scene.registry, scene.current_deployment, "back")
+    assert readers(runtime) == {"new": "input"}, "until somebody else does"
+
+
+def test_a_reader_that_says_nothing_is_named(replaced: Found) -> None:
+    scene, runtime = replaced
+    scene.current.is_up = False
+
+    with pytest.raises(DeploymentFailed, match=r"fraud@1 .* is to read transactions .* does not say what"):
+        direct_all(scene.registry, scene.current_deployment, "back")
+    assert readers(runtime)["new"] == "input"
 
 
 def test_people_go_back_to_the_version_that_drains(replaced: Found) -> None:

@@ -85,19 +85,24 @@ def next_move(
 ) -> Move | None:
     """The one next change on the way to what is wanted; ``None`` where all is so, or nothing can be done.
 
+    Nothing changes while the one that is to read the input is gone, or does not say anything.
+
     :param wanted: the role of each worker.
     :param said: what the workers that live say; ``None`` for one that does not say anything.
     :param passed_on: records may ever have been passed on.
     """
+    reader = reader_of(wanted)
+    if reader is not None and said.get(reader) is None:
+        # Whoever reads for it now is better than nobody.
+        return None
     silent = next((name for name, worker in said.items() if worker is None), None)
     if silent is not None:
         return Take(silent, IDLE)
     workers = {name: worker for name, worker in said.items() if worker is not None}
-    reader = reader_of(wanted)
-    now = workers[reader].role if reader in workers else IDLE
+    now = IDLE if reader is None else workers[reader].role
     if (stop := _who_stops(wanted, workers, now)) is not None:
         return Take(stop, IDLE)
-    if reader is None or reader not in workers:
+    if reader is None:
         return None
     if now.reads != "input":
         return _begin(reader, workers, passed_on=passed_on)

@@ -125,7 +125,7 @@ class _Workers:
                 case Drain(name):
                     self._drain(workers[name], traffic)
                 case None:
-                    self._refuse_a_missing_reader(wanted, workers, gone)
+                    self._refuse_a_missing_reader(reader_of(wanted), workers, said, gone)
                     return
 
     def _traffic(self) -> Traffic | None:
@@ -290,18 +290,22 @@ class _Workers:
 
     def _refuse_a_missing_reader(
         self,
-        wanted: Mapping[str, StreamRole],
+        reader: str | None,
         workers: Mapping[str, DeploymentRecord],
+        said: Mapping[str, InForce | None],
         gone: Mapping[str, _Gone],
     ) -> None:
-        """:raises DeploymentFailed: nobody reads the input, because who is to do so is gone."""
-        reader = reader_of(wanted)
-        if reader is not None and reader in gone:
-            raise DeploymentFailed(
-                f"{workers[reader].snapshot_name} ({reader}) is to read {self.kafka.input} for "
-                f"{self.service} in {self.stage}, but {gone[reader]}",
-                mend="Promote a version, or roll back to one.",
-            )
+        """:raises DeploymentFailed: who is to read the input is gone, or does not say what it reads."""
+        if reader is None or said.get(reader) is not None:
+            return
+        told = f"{workers[reader].snapshot_name} ({reader}) is to read {self.kafka.input} for "
+        told += f"{self.service} in {self.stage}, but "
+        if reader in gone:
+            raise DeploymentFailed(f"{told}{gone[reader]}", mend="Promote a version, or roll back to one.")
+        raise DeploymentFailed(
+            f"{told}does not say what it reads.",
+            mend="Look at its log, and whether the brokers can be reached.",
+        )
 
 
 def _ask(worker: DeploymentRecord) -> _Said:
