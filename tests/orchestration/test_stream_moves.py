@@ -129,6 +129,9 @@ def test_from_any_state_to_any_state_each_record_has_one_reader(
             topics.obey(move)
             for name, records in work:
                 topics.work(name, records)
+        topics.produce(13)
+        for name, records in work:
+            topics.work(name, records)
     assert topics.told[last] == StreamRole("input")
     assert [name for name, role in topics.told.items() if role != IDLE and name not in topics.dead] == [last]
     topics.work(last, 1_000)
