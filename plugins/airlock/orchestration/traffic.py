@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airlock.orchestration.routers import find_routers, follow
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,11 +36,14 @@ def direct(
     """Divide a service's requests at a stage; returns once the gateways do so. Repeated, it changes nothing.
 
     :param shares: percents by deployment, 100 in all; empty where nobody answers.
-    :raises Conflict: one of the deployments is not ready any more.
+    :raises Conflict: one of the deployments is not ready any more, or no router reaches all of them.
+    :raises AdapterError: a runtime's own router cannot do it, or does not in time.
     """
+    routers = find_routers(registry, service, stage, shares, mirror)
     traffic = registry.traffic.direct(
         service, stage, shares, mirror=mirror, sticky=sticky, actor="airlock", reason=reason
     )
+    follow(registry, service, stage, routers)
     _wait_for_gateways(registry, traffic)
 
 

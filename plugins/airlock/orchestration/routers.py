@@ -1,0 +1,124 @@
+"""Routers that runtimes have of their own: told where requests go, and waited for.
+
+Where a runtime has none, Airlock's gateway divides requests: it asks the registry by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airlock.exceptions import AdapterError, AirlockError, Conflict
+from airlock.orchestration.configuration import load_settings
+
+if TYPE_CHECKING:
+    from airlock.registry import Registry
+    from airlock.registry.records import Mirror, Traffic
+    from airlock.runtimes.base import Adapter, Split
+
+log = logging.getLogger(__name__)
+
+PATIENCE = timedelta(seconds=60)
+"""How long a router may take to follow."""
+
+_INTERVAL_SECONDS = 0.5
+
+Routers = Mapping[str, "Adapter"]
+"""The runtimes with a router that a change of traffic concerns."""
+
+
+def find_routers(
+    registry: Registry, service: str, stage: str, shares: Mapping[str, int], mirror: Mirror | None
+) -> Routers:
+    """Runtimes with a router of their own that requests shall go to, or may have gone to.
+
+    :raises Conflict: they would be divided between runtimes, and a router reaches only its own.
+    """
+    asked = {registry.deployments.get(name).runtime for name in _named(shares, mirror)}
+    others = {found.runtime for found in registry.deployments.live(service, stage, "online")} - asked
+    found = {}
+    for runtime in sorted(asked):
+        adapter = _adapter(registry, runtime)
+        if adapter.address(service, stage) is not None:
+            found[runtime] = adapter
+    if found and len(asked) > 1:
+        raise Conflict(
+            f"The requests for {service} in {stage} would be divided between {' and '.join(sorted(asked))}, "
+            f"but the gateway of {' and '.join(found)} reaches only what runs there.",
+            mend="Let one runtime take both versions, or take 'gateway' out of its options and run "
+            "'airlock gateway', which reaches all of them.",
+        )
+    for runtime in sorted(others):
+        try:
+            adapter = _adapter(registry, runtime)
+        except AirlockError as error:
+            log.warning("%s is not told where requests for %s go: %s", runtime, service, error)
+            continue
+        if adapter.address(service, stage) is not None:
+            found[runtime] = adapter
+    return found
+
+
+def follow(registry: Registry, service: str, stage: str, routers: Routers) -> None:
+    """Let routers do what the registry says; returns once they do.
+
+    It is read anew each time: what others have changed since counts.
+
+    :raises AdapterError: one that requests go to cannot, or does not in time. It goes on by itself once it
+        can, and asked again this waits for it again.
+    """
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    while routers:
+        traffic = registry.traffic.current(service, stage)
+        assert traffic is not None
+        waits = [text for runtime in routers if (text := _tell(registry, traffic, runtime, routers[runtime]))]
+        if not waits:
+            return
+        if time.monotonic() > deadline:
+            raise AdapterError(
+                f"The requests for {service} in {stage} do not go yet where they should. {' '.join(waits)}",
+                mend="See to the gateway, and clear this task or ask again.",
+            )
+        time.sleep(_INTERVAL_SECONDS)
+
+
+def _tell(registry: Registry, traffic: Traffic, runtime: str, router: Adapter) -> str:
+    """What a router still waits for."""
+    split = _split(registry, traffic, runtime)
+    try:
+        routed = router.route(split)
+    except AdapterError as error:
+        if split.shares:
+            raise
+        # Where no requests shall go any more, nobody waits for a cluster that may be down.
+        log.warning("%s may still send requests for %s on: %s", runtime, traffic.service, error)
+        return ""
+    return "" if routed.done else routed.message
+
+
+def _split(registry: Registry, traffic: Traffic, runtime: str) -> Split:
+    from airlock.runtimes.base import Split
+
+    mirror = traffic.mirror
+    here = {
+        name for name in _named(traffic.shares, mirror) if registry.deployments.get(name).runtime == runtime
+    }
+    return Split(
+        service=traffic.service,
+        stage=traffic.stage,
+        number=traffic.id,
+        shares={name: percent for name, percent in traffic.shares.items() if name in here},
+        mirror=(mirror.deployment_id, mirror.percent) if mirror and mirror.deployment_id in here else None,
+        sticky=traffic.sticky,
+    )
+
+
+def _named(shares: Mapping[str, int], mirror: Mirror | None) -> set[str]:
+    return {*shares, *([mirror.deployment_id] if mirror is not None else [])}
+
+
+def _adapter(registry: Registry, runtime: str) -> Adapter:
+    return load_settings().adapter(registry.catalog.runtime(runtime).spec)
