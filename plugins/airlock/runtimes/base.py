@@ -198,9 +198,9 @@ class Adapter(Protocol):
         """
 
     def route(self, split: Split) -> Routed:
-        """Let the runtime's own router divide requests, and look whether it does by now; asked again it goes on.
+        """Let the runtime's own router divide requests, and look whether it does by now.
 
-        A kind or runtime without a router has nothing to do.
+        Asked again it goes on. A kind or runtime without a router has nothing to do.
 
         :raises AdapterError: the router cannot divide them so, or the runtime cannot be reached or refuses.
         """
