@@ -17,7 +17,7 @@ from airlock.orchestration.configuration import load_settings
 if TYPE_CHECKING:
     from airlock.registry import Registry
     from airlock.registry.records import Mirror, Traffic
-    from airlock.runtimes.base import Adapter, Split
+    from airlock.runtimes.base import Adapter, Routed, Split
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,8 @@ def follow(registry: Registry, service: str, stage: str, routers: Routers) -> No
     while routers:
         traffic = registry.traffic.current(service, stage)
         assert traffic is not None
-        waits = [text for runtime in routers if (text := _tell(registry, traffic, runtime, routers[runtime]))]
+        answers = [_tell(registry, traffic, runtime, router) for runtime, router in routers.items()]
+        waits = [answer.message for answer in answers if not answer.done]
         if not waits:
             return
         if time.monotonic() > deadline:
@@ -85,18 +86,18 @@ def follow(registry: Registry, service: str, stage: str, routers: Routers) -> No
         time.sleep(_INTERVAL_SECONDS)
 
 
-def _tell(registry: Registry, traffic: Traffic, runtime: str, router: Adapter) -> str:
-    """What a router still waits for."""
+def _tell(registry: Registry, traffic: Traffic, runtime: str, router: Adapter) -> Routed:
+    from airlock.runtimes.base import Routed
+
     split = _split(registry, traffic, runtime)
     try:
-        routed = router.route(split)
+        return router.route(split)
     except AdapterError as error:
         if split.shares:
             raise
         # Where no requests shall go any more, nobody waits for a cluster that may be down.
         log.warning("%s may still send requests for %s on: %s", runtime, traffic.service, error)
-        return ""
-    return "" if routed.done else routed.message
+        return Routed(True)
 
 
 def _split(registry: Registry, traffic: Traffic, runtime: str) -> Split:
