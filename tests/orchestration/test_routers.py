@@ -129,13 +129,19 @@ def test_what_others_have_changed_since_counts(place: Place) -> None:
     assert slow.asked[0].number < slow.asked[1].number
 
 
-def test_one_that_does_not_follow_in_time_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_does_not_follow_in_time_is_told(place: Place) -> None:
     old = place.deploy(1)
-    monkeypatch.setattr(routers, "PATIENCE", timedelta(0))
+    place.registry.traffic.direct("cc-fraud", "PROD", {old.id: 100}, actor="ann", reason="so")
     place.one.answers = [Routed(False, "No listener allows it.")] * 99
 
     with pytest.raises(AdapterError, match=r"do not go yet where they should\. No listener allows it\."):
-        place.direct({old.id: 100})
+        routers.follow(
+            place.registry,
+            "cc-fraud",
+            "PROD",
+            {"one": cast("Adapter", place.one)},
+            patience=timedelta(0),
+        )
 
 
 def test_requests_are_not_divided_between_runtimes(place: Place) -> None:
@@ -188,3 +194,29 @@ def test_the_last_version_that_goes_takes_the_traffic_along(place: Place) -> Non
     withdraw(place.registry, only, "nobody needs it")
 
     assert place.one.asked[-1].shares == {}
+
+
+def test_a_router_is_told_again_when_it_is_asked_for(place: Place) -> None:
+    """As after a runtime in use got its gateway, or people changed a route."""
+    old = place.deploy(1)
+    place.registry.traffic.direct("cc-fraud", "PROD", {old.id: 100}, actor="ann", reason="so")
+
+    [renewed] = routers.renew(place.registry, "one")
+
+    assert (renewed.url, renewed.problem) == ("https://one.example.com/cc-fraud/PROD", "")
+    assert [split.shares for split in place.one.asked] == [{old.id: 100}]
+    assert routers.renew(place.registry, "two") == []
+    place.one.answers = [AdapterError("The cluster cannot be reached.")]
+    [renewed] = routers.renew(place.registry, "one")
+    assert renewed.problem == "The cluster cannot be reached."
+
+
+def test_without_a_router_there_is_nothing_to_tell_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = place.deploy(1)
+    place.direct({old.id: 100})
+    monkeypatch.setattr(Router, "address", lambda *_: None)
+
+    with pytest.raises(Conflict, match="Name a gateway in its options"):
+        routers.renew(place.registry, "one")

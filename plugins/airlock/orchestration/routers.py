@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,24 @@ PATIENCE = timedelta(seconds=60)
 
 _INTERVAL_SECONDS = 0.5
 
+_SHORT_PATIENCE = timedelta(seconds=10)
+
 Routers = Mapping[str, "Adapter"]
 """The runtimes with a router that a change of traffic concerns."""
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """A service at a stage that a router was told of again.
+
+    :param url: where applications ask.
+    :param problem: why that leads not where it should; empty if it does.
+    """
+
+    service: str
+    stage: str
+    url: str
+    problem: str
 
 
 def find_routers(
@@ -62,7 +79,9 @@ def find_routers(
     return found
 
 
-def follow(registry: Registry, service: str, stage: str, routers: Routers) -> None:
+def follow(
+    registry: Registry, service: str, stage: str, routers: Routers, *, patience: timedelta = PATIENCE
+) -> None:
     """Let routers do what the registry says; returns once they do.
 
     It is read anew each time: what others have changed since counts.
@@ -70,7 +89,7 @@ def follow(registry: Registry, service: str, stage: str, routers: Routers) -> No
     :raises AdapterError: one that requests go to cannot, or does not in time. It goes on by itself once it
         can, and asked again this waits for it again.
     """
-    deadline = time.monotonic() + PATIENCE.total_seconds()
+    deadline = time.monotonic() + patience.total_seconds()
     while routers:
         traffic = registry.traffic.current(service, stage)
         assert traffic is not None
@@ -84,6 +103,36 @@ def follow(registry: Registry, service: str, stage: str, routers: Routers) -> No
                 mend="See to the gateway, and clear this task or ask again.",
             )
         time.sleep(_INTERVAL_SECONDS)
+
+
+def renew(registry: Registry, runtime: str) -> list[Renewed]:
+    """Let a runtime's router do what the registry says of all services that are in use there.
+
+    It may have got its router since, or people may have changed what it does.
+
+    :raises Conflict: it has none.
+    """
+    adapter = _adapter(registry, runtime)
+    found = []
+    for route in registry.traffic.routes().routes:
+        service, stage = route.service, route.stage
+        traffic = registry.traffic.current(service, stage)
+        url = adapter.address(service, stage)
+        if url is None:
+            raise Conflict(
+                f"{runtime} has no router of its own: Airlock's gateway divides its requests.",
+                mend="Name a gateway in its options, and apply that (airlock apply).",
+            )
+        if traffic is None or not _split(registry, traffic, runtime).shares:
+            continue
+        problem = ""
+        try:
+            routers = find_routers(registry, service, stage, traffic.shares, traffic.mirror)
+            follow(registry, service, stage, routers, patience=_SHORT_PATIENCE)
+        except AirlockError as error:
+            problem = str(error)
+        found.append(Renewed(service, stage, url, problem))
+    return found
 
 
 def _tell(registry: Registry, traffic: Traffic, runtime: str, router: Adapter) -> Routed:
