@@ -13,7 +13,7 @@ from airlock.exceptions import RegistryError
 from airlock.gateway.gateway import Gateway, told
 from airlock.gateway.proxy import Proxy
 from airlock.registry import Registry
-from airlock.registry.records import DeploymentRecord, Mirror, Routes
+from airlock.registry.records import DeploymentRecord, LedgerHead, Mirror
 from tests.gateway.backends import Model
 from tests.registry.building import add_snapshot, begin, deploy, include, runtime
 
@@ -72,14 +72,14 @@ def test_requests_go_on_while_the_registry_is_away(
     deployment = online(registry, model("in-use"), 1)
     registry.traffic.direct("cc-fraud", "PROD", {deployment.id: 100}, actor="ann", reason="first")
     away = iter([False, True, True, False])
-    read = registry.traffic.routes
+    read = registry.ledger.head
 
-    def routes() -> Routes:
+    def head() -> LedgerHead:
         if next(away):
             raise RegistryError("The registry's database does not answer.")
         return read()
 
-    monkeypatch.setattr(registry.traffic, "routes", routes)
+    monkeypatch.setattr(registry.ledger, "head", head)
     answers: list[str] = []
 
     def is_over() -> bool:
@@ -95,6 +95,23 @@ def test_requests_go_on_while_the_registry_is_away(
         "Requests go on as before: The registry's database does not answer.",
         "The registry answers again.",
     ]
+
+
+def test_routes_are_read_only_when_something_has_changed(
+    registry: Registry, proxy: Proxy, model: Callable[[str], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, looks, read = Gateway(registry, proxy, "gateway-1"), [], registry.traffic.routes
+    monkeypatch.setattr(registry.traffic, "routes", lambda: looks.append(1) or read())
+    deployment = online(registry, model("in-use"), 1)
+    for _ in range(3):
+        gateway.step()
+    assert len(looks) == 1
+
+    registry.traffic.direct("cc-fraud", "PROD", {deployment.id: 100}, actor="ann", reason="first")
+    registry.deployments.set_state(deployment.id, "failed", reason="it crashed")
+    for _ in range(3):
+        gateway.step()
+    assert len(looks) == 2
 
 
 def test_a_route_in_words(registry: Registry, model: Callable[[str], Model]) -> None:

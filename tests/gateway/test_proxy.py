@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ import httpx
 import pytest
 
 from airlock.exceptions import GatewayError
+from airlock.gateway import configuration
 from airlock.gateway.program import find_envoy
 from airlock.gateway.proxy import Proxy
 from airlock.registry.records import Backend, Route
+from demo.stack import free_ports
 from tests.gateway.backends import Load, Model
 
 Models = Callable[[str], Model]
@@ -164,3 +168,39 @@ def test_an_envoy_whose_gateway_was_killed_is_replaced(proxy: Proxy, tmp_path: P
         second.check()
         with pytest.raises(GatewayError, match="Envoy ended"):
             proxy.check()
+
+
+@pytest.mark.parametrize("how", ["hangs", "caller leaves", "breaks down", "is not there"])
+def test_requests_without_an_answer_are_counted_for_the_deployment(
+    tmp_path: Path, port: int, model: Models, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(configuration, "_ANSWER_WITHIN", "1s")
+    well, hangs = model("well"), model("bad")
+    hangs.answer_delay.clear()
+    [free] = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as breaks:
+        bad = {"breaks down": breaks.getsockname()[1], "is not there": free}.get(how)
+        url = hangs.url if bad is None else f"http://127.0.0.1:{bad}"
+        proxy = Proxy(find_envoy(), tmp_path / "gateway", address="127.0.0.1", port=port)
+        with proxy.running():
+            proxy.apply([route(backend(well))])
+            assert ask(port).status_code == 200
+            proxy.apply([route(Backend("dep-bad", "bad@1", url, url, 100))])
+            breaking = threading.Thread(target=_break_down, args=(breaks,))
+            if how == "breaks down":
+                breaking.start()
+            with suppress(httpx.TimeoutException):
+                patience = 0.3 if how == "caller leaves" else 30
+                answer = httpx.post(f"http://127.0.0.1:{port}/cc-fraud/PROD", json={}, timeout=patience)
+                assert answer.status_code in (503, 504)
+            deadline = time.monotonic() + 10
+            while not proxy.unanswered() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert proxy.unanswered() == {"dep-bad": 1}
+    hangs.answer_delay.set()
+
+
+def _break_down(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    connection.recv(65_536)
+    connection.close()

@@ -137,6 +137,17 @@ def test_a_version_that_is_gone_before_the_first_measure_has_failed(canary: Scen
     assert canary.shares == {"current": 100}
 
 
+def test_a_version_that_answers_nothing_goes_back_though_it_counts_no_failure(canary: Scene) -> None:
+    canary.try_task()
+    canary.bake(requests=0)
+    canary.current.answer(1000)
+    canary.registry.traffic.follow("gateway-1", 1, unanswered={canary.new_deployment.id: 500})
+
+    assert canary.try_task() == "skipped"
+    assert canary.shares == {"current": 100}
+    assert "500 of 500 requests failed" in canary.rollout.reason
+
+
 class Killed(BaseException):
     """The worker was killed at this line."""
 

@@ -99,3 +99,17 @@ def test_gateways_that_run_are_waited_for(registry: Registry, deployments: list[
     assert registry.traffic.behind(traffic, now + 10 * HEARTBEAT + timedelta(minutes=1)) == [], "it is gone"
     registry.traffic.leave("two")
     assert registry.traffic.behind(traffic, now) == []
+
+
+def test_requests_without_an_answer_add_up_over_gateways(
+    registry: Registry, deployments: list[DeploymentRecord]
+) -> None:
+    old, new = (deployment.id for deployment in deployments)
+    registry.traffic.follow("one", 0, unanswered={old: 2, new: 0})
+    registry.traffic.follow("other", 0, unanswered={old: 5})
+    registry.traffic.follow("one", 0, unanswered={old: 1})
+    registry.traffic.follow("one", 0)
+    registry.traffic.leave("one")
+
+    assert registry.traffic.unanswered(old) == 8
+    assert registry.traffic.unanswered(new) == 0

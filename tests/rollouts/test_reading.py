@@ -40,6 +40,15 @@ def test_a_process_that_began_anew_counts_from_nothing() -> None:
     assert (fell.requests, fell.errors, fell.restarted) == (30, 2, True)
 
 
+def test_requests_without_an_answer_are_counted_by_gateways_whatever_the_process_does() -> None:
+    before = read(metrics(100, 7), NOW).with_unanswered(40)
+    after = read(metrics(30, 2, started=LATER.timestamp() - 5), LATER).with_unanswered(43)
+
+    assert difference(before, after).errors == 2 + 3
+    assert difference(before, after).requests == 30 + 3
+    assert Reading.from_json(before.to_json()).samples == before.samples
+
+
 def test_two_replicas_behind_one_address_cannot_be_measured() -> None:
     """What one of them counted days ago does not belong to the interval."""
     before = read(metrics(100, 7), NOW)

@@ -16,6 +16,7 @@ from airlock.checks.interval_plot import interval_plot
 from airlock.checks.manifest_changes import Change
 from airlock.checks.result import CheckResult, CheckStatus, Figure, Metric, MetricStatus
 from airlock.spec import CheckKind
+from airlock.style import page_environment
 
 LARGEST = 200_000
 """Bytes: the page must pass mail gateways."""
@@ -183,13 +184,7 @@ def _safe_url(url: str) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "style"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(Path(__file__).parent)
     environment.filters |= {
         "words": words.words,
         "number": words.number,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from airlock.exceptions import RegistryError
 from airlock.gateway.proxy import Proxy
 from airlock.registry import Registry
-from airlock.registry.records import Route
+from airlock.registry.records import LedgerHead, Route, Routes
 from airlock.registry.traffic import HEARTBEAT
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,9 @@ class Gateway:
         self._proxy = proxy
         self._name = name
         self._routes: tuple[Route, ...] | None = None
+        self._seen: LedgerHead | None = None
         self._followed = -1
+        self._told: Mapping[str, int] = {}
         self._said_at = 0.0
         self._is_cut_off = False
 
@@ -65,18 +67,30 @@ class Gateway:
         :raises RegistryError: it cannot be reached.
         :raises GatewayError: Envoy ended, or refuses what it is told.
         """
-        found = self._registry.traffic.routes()
+        head = self._registry.ledger.head()
+        if head != self._seen:  # every change of traffic and of deployments has its row there
+            self._follow(self._registry.traffic.routes())
+            self._seen = head
+        self._proxy.forget()
+        if time.monotonic() - self._said_at > HEARTBEAT.total_seconds():
+            self._say(self._followed)
+
+    def _follow(self, found: Routes) -> None:
         if found.routes != self._routes:
             self._proxy.apply(found.routes)
             for route in found.routes:
                 if self._routes is None or route not in self._routes:
                     log.info("%s", told(route))
             self._routes = found.routes
-        self._proxy.forget()
-        is_due = time.monotonic() - self._said_at > HEARTBEAT.total_seconds()
-        if found.traffic_id != self._followed or is_due:
-            self._registry.traffic.follow(self._name, found.traffic_id)
-            self._followed, self._said_at = found.traffic_id, time.monotonic()
+        if found.traffic_id != self._followed:
+            self._say(found.traffic_id)
+
+    def _say(self, traffic_id: int) -> None:
+        unanswered = self._proxy.unanswered()
+        more = {name: count - self._told.get(name, 0) for name, count in unanswered.items()}
+        self._registry.traffic.follow(self._name, traffic_id, unanswered=more)
+        self._told = unanswered
+        self._followed, self._said_at = traffic_id, time.monotonic()
 
 
 def told(route: Route) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,11 @@ _ROUTES_VERSION = "http.gateway.rds.services.version_text"
 _CLUSTERS_VERSION = "cluster_manager.cds.version_text"
 _WARMING = "cluster_manager.warming_clusters"
 _REQUESTS_UNDER_WAY = "http.gateway.downstream_rq_active"
+_UNANSWERED = re.compile(
+    r"cluster\.(?P<deployment>.+)\.(upstream_cx_destroy_with_active_rq|upstream_rq_retry_limit_exceeded)"
+)
+"""Connections that ended with a request under way (deployments speak HTTP/1, so it was one), and requests for
+which none was to be had."""
 _STATISTICS = "|".join(
     f"^{name}$" for name in (_ROUTES_VERSION, _CLUSTERS_VERSION, _WARMING, _REQUESTS_UNDER_WAY)
 )
@@ -109,6 +116,24 @@ class Proxy:
             self._left = {name: left for name, left in self._left.items() if name not in due}
             self._tell(configuration.CLUSTERS, self._clusters(), _CLUSTERS_VERSION)
 
+    def unanswered(self) -> Mapping[str, int]:
+        """How many requests deployments have left without an answer since Envoy was started.
+
+        The deployments' own numbers do not have them: they took too long for the gateway or for who asked,
+        broke down over them, or could not be reached.
+
+        :raises GatewayError: Envoy does not say.
+        """
+        counts: Counter[str] = Counter()
+        try:
+            said = self._statistics(_UNANSWERED.pattern)
+        except httpx.HTTPError as error:
+            raise GatewayError(f"Envoy does not show its statistics: {error}") from None
+        for name, value in said.items():
+            if (found := _UNANSWERED.fullmatch(name)) and int(value):
+                counts[found["deployment"]] += int(value)
+        return counts
+
     def _clusters(self) -> list[configuration.Document]:
         left = {name: backend for name, (backend, _) in self._left.items()}
         return configuration.clusters({**left, **_backends(self._routes)}.values(), inside=self._inside)
@@ -136,8 +161,8 @@ class Proxy:
             return False
         return said.get(statistic) == f'"{version}"' and said.get(_WARMING) == "0"
 
-    def _statistics(self) -> Mapping[str, str]:
-        answer = self._admin.get("/stats", params={"filter": _STATISTICS})
+    def _statistics(self, names: str = _STATISTICS) -> Mapping[str, str]:
+        answer = self._admin.get("/stats", params={"filter": names})
         answer.raise_for_status()
         lines = (line.partition(": ") for line in answer.text.splitlines())
         return {name: value for name, _, value in lines}

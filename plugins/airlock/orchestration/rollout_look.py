@@ -89,8 +89,8 @@ def strategy_of(rollout: RolloutRecord) -> Rollout:
     return _ROLLOUT.validate_python(rollout.strategy)
 
 
-def read_metrics(deployment: DeploymentRecord) -> Reading:
-    """What a deployment has counted until now.
+def read_metrics(registry: Registry, deployment: DeploymentRecord) -> Reading:
+    """What a deployment has counted until now, with what gateways have seen it leave without an answer.
 
     :raises CheckError: it shows no metrics.
     """
@@ -104,7 +104,8 @@ def read_metrics(deployment: DeploymentRecord) -> Reading:
     for url in dict.fromkeys([endpoint["url"], endpoint.get("inside") or endpoint["url"]]):
         try:
             answer = httpx.get(f"{url}/metrics", timeout=_SECONDS_TO_ANSWER).raise_for_status()
-            return read(answer.text, datetime.now(UTC))
+            reading = read(answer.text, datetime.now(UTC))
+            return reading.with_unanswered(registry.traffic.unanswered(deployment.id))
         except httpx.HTTPError as error:
             said = f"{url}: {error}"
     raise CheckError(f"The metrics of {deployment.id} ({deployment.snapshot_name}) cannot be read: {said}.")
@@ -115,8 +116,8 @@ def first_readings(registry: Registry, rollout: RolloutRecord) -> dict[str, Any]
     keep = _watched(strategy_of(rollout))
     new, current = _versions(registry, rollout)
     return {
-        "new": read_metrics(new).to_json(keep),
-        "current": read_metrics(current).to_json(keep),
+        "new": read_metrics(registry, new).to_json(keep),
+        "current": read_metrics(registry, current).to_json(keep),
     }
 
 
@@ -130,8 +131,10 @@ def look(registry: Registry, rollout: RolloutRecord, ask_runtime: AskRuntime) ->
         planned = now >= due(strategy, rollout.step, rollout.since, rollout.extended)
         new, current = _versions(registry, rollout)
         try:
-            did = difference(Reading.from_json(rollout.readings["new"]), read_metrics(new))
-            others = difference(Reading.from_json(rollout.readings["current"]), read_metrics(current))
+            did = difference(Reading.from_json(rollout.readings["new"]), read_metrics(registry, new))
+            others = difference(
+                Reading.from_json(rollout.readings["current"]), read_metrics(registry, current)
+            )
         except CheckError as error:
             results = [out_of_reach(registry, rollout, ask_runtime, error)]
         else:

@@ -307,6 +307,15 @@ gateways = Table(
 )
 """Gateways that run, each with the newest row of ``traffic`` that it follows."""
 
+unanswered_requests = Table(
+    "unanswered_requests",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    Column("deployment_id", Text, ForeignKey("deployments.id"), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How many requests each gateway has seen a deployment leave without an answer."""
+
 rollouts = Table(
     "rollouts",
     metadata,

@@ -112,16 +112,38 @@ class TrafficRecords:
         )
         return Routes(newest or 0, tuple(routes))
 
-    def follow(self, gateway: str, traffic_id: int) -> None:
-        """Remember that a gateway runs, and which traffic it follows by now."""
+    def follow(self, gateway: str, traffic_id: int, *, unanswered: Mapping[str, int] | None = None) -> None:
+        """Remember that a gateway runs, and which traffic it follows by now.
+
+        :param unanswered: requests that deployments have left without an answer since it was said last.
+        """
+        gateways, counts = tables.gateways.c, tables.unanswered_requests.c
         with self._database.write() as transaction:
+            connection = transaction.connection
             seen = {"traffic_id": traffic_id, "seen_at": transaction.now}
-            columns = tables.gateways.c
-            changed = transaction.connection.execute(
-                update(tables.gateways).where(columns.name == gateway).values(**seen)
+            changed = connection.execute(
+                update(tables.gateways).where(gateways.name == gateway).values(**seen)
             )
             if changed.rowcount == 0:
-                transaction.connection.execute(insert(tables.gateways).values(name=gateway, **seen))
+                connection.execute(insert(tables.gateways).values(name=gateway, **seen))
+            for deployment, count in (unanswered or {}).items():
+                if count <= 0:
+                    continue
+                key = {"gateway": gateway, "deployment_id": deployment}
+                added = connection.execute(
+                    update(tables.unanswered_requests)
+                    .where(counts.gateway == gateway, counts.deployment_id == deployment)
+                    .values(count=counts.count + count)
+                )
+                if added.rowcount == 0:
+                    connection.execute(insert(tables.unanswered_requests).values(count=count, **key))
+
+    def unanswered(self, deployment: str) -> int:
+        """How many requests a deployment has ever left without an answer, as all gateways have seen it."""
+        counts = tables.unanswered_requests.c
+        with self._database.read() as connection:
+            total = select(func.sum(counts.count)).where(counts.deployment_id == deployment)
+            return connection.execute(total).scalar_one() or 0
 
     def leave(self, gateway: str) -> None:
         """Forget a gateway that ends."""

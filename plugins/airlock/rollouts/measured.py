@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airlock.exceptions import CheckError
-from airlock.rollouts.reading import Reading, Series
+from airlock.rollouts.reading import REQUESTS, UNANSWERED, Reading, Series
 
-_REQUESTS = "airlock_requests_total"
 _SECONDS = "airlock_request_seconds_bucket"
 _SCORES = "airlock_score_bucket"
 _CLOCKS_DIFFER = timedelta(seconds=60)
@@ -63,17 +62,17 @@ class Measured:
 
     @property
     def requests(self) -> int:
-        """Requests that it answered, however."""
-        return round(self.increase(_REQUESTS))
+        """Requests that it answered, however, or left without an answer."""
+        return round(self.increase(REQUESTS))
 
     @property
     def errors(self) -> int:
-        """Requests that it answered with a status of 400 or above."""
+        """Requests that it answered with a status of 400 or above, or not at all."""
         return round(
             sum(
                 value
                 for (name, labels), value in self.increases.items()
-                if name == _REQUESTS and _status(dict(labels).get("code", "")) >= 400
+                if name == REQUESTS and _status(dict(labels).get("code", "")) >= 400
             )
         )
 
@@ -134,7 +133,8 @@ def difference(before: Reading, after: Reading) -> Measured:
     increases, values = {}, {}
     for series, value in after.samples.items():
         if _is_counter(series[0]):
-            increases[series] = value if restarted else value - before.samples.get(series, 0.0)
+            is_anew = restarted and series != UNANSWERED  # which the deployment does not count itself
+            increases[series] = value if is_anew else value - before.samples.get(series, 0.0)
         else:
             values[series] = value
     return Measured(before.at, after.at, increases, values, restarted)

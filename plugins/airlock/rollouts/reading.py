@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,10 @@ Series = tuple[str, Labels]
 """A metric's name with its labels, in alphabetical order."""
 
 START = "process_start_time_seconds"
+REQUESTS = "airlock_requests_total"
+
+UNANSWERED: Series = (REQUESTS, (("code", "504"), ("seen_by", "gateway")))
+"""Requests that only gateways have seen fail, beside those that the deployment counts itself."""
 
 _SAMPLE = re.compile(
     r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+-?\d+)?$"
@@ -41,6 +45,10 @@ class Reading:
     def started(self) -> float | None:
         """When the process that counts began, in seconds since 1970."""
         return self.samples.get((START, ()))
+
+    def with_unanswered(self, count: int) -> Reading:
+        """The same, with the requests that it has never answered, as gateways count them."""
+        return replace(self, samples={**self.samples, UNANSWERED: float(count)})
 
     def to_json(self, keep: Iterable[str] = ()) -> dict[str, Any]:
         """What guards need of it, in plain JSON.

@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-_FOLDER = Path(__file__).parent
+from airlock.style import page_environment
 
 _MOVES: Mapping[str, str] = {
     "advance": "went on",
@@ -100,13 +100,7 @@ def _number(value: float | None, unit: str) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([_FOLDER, _FOLDER.parent / "style"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(Path(__file__).parent)
     environment.filters["number"] = _number
     environment.filters["moment"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
     environment.globals |= {"MOVES": _MOVES, "BADGES": _BADGES, "VERDICTS": _VERDICTS}
