@@ -13,7 +13,7 @@ import pytest
 
 from airlock.exceptions import AdapterError, Conflict
 from airlock.orchestration import routers
-from airlock.orchestration.traffic import direct, withdraw
+from airlock.orchestration.traffic import direct, return_traffic, withdraw
 from airlock.registry import Registry
 from airlock.registry.records import DeploymentRecord, Mirror
 from airlock.runtimes.base import Adapter, Routed, Split
@@ -107,6 +107,40 @@ def test_killed_before_the_router_knew_it_is_told_again(place: Place) -> None:
     first, again = place.one.asked
     assert first == again
     assert len(place.registry.traffic.history("cc-fraud", "PROD")) == 1
+
+
+def test_killed_before_the_router_knew_of_a_withdrawal_it_is_told_again(place: Place) -> None:
+    """Its server must not go before the router knows, and the registry says already that it gets none."""
+    old, new = place.deploy(1), place.deploy(2)
+    place.direct({new.id: 5, old.id: 95})
+    place.one.answers = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        withdraw(place.registry, new, "rolled back")
+
+    place.one.answers = [Routed(False)]
+    withdraw(place.registry, new, "rolled back")
+
+    assert [split.shares for split in place.one.asked[-2:]] == [{old.id: 100}] * 2
+
+
+def test_killed_on_the_way_back_the_router_is_told_again(place: Place) -> None:
+    old, new = place.deploy(1), place.deploy(2)
+    rollout = place.registry.rollouts.begin(
+        passage_id=str(new.passage_id),
+        service="cc-fraud",
+        stage="PROD",
+        strategy={"strategy": "canary"},
+        deployment_id=new.id,
+        current_deployment_id=old.id,
+    )
+    place.direct({new.id: 5, old.id: 95})
+    place.one.answers = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        return_traffic(place.registry, rollout, "a guard failed")
+
+    return_traffic(place.registry, rollout, "a guard failed")
+
+    assert place.one.asked[-1].shares == {old.id: 100}
 
 
 def test_what_others_have_changed_since_counts(place: Place) -> None:

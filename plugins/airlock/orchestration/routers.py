@@ -56,11 +56,9 @@ def find_routers(
     """
     asked = {registry.deployments.get(name).runtime for name in _named(shares, mirror)}
     others = {found.runtime for found in registry.deployments.live(service, stage, "online")} - asked
-    found = {}
+    found: dict[str, Adapter] = {}
     for runtime in sorted(asked):
-        adapter = _adapter(registry, runtime)
-        if adapter.address(service, stage) is not None:
-            found[runtime] = adapter
+        found |= router_of(registry, runtime, service, stage)
     if found and len(asked) > 1:
         raise Conflict(
             f"The requests for {service} in {stage} would be divided between {' and '.join(sorted(asked))}, "
@@ -70,13 +68,16 @@ def find_routers(
         )
     for runtime in sorted(others):
         try:
-            adapter = _adapter(registry, runtime)
+            found |= router_of(registry, runtime, service, stage)
         except AirlockError as error:
             log.warning("%s is not told where requests for %s go: %s", runtime, service, error)
-            continue
-        if adapter.address(service, stage) is not None:
-            found[runtime] = adapter
     return found
+
+
+def router_of(registry: Registry, runtime: str, service: str, stage: str) -> Routers:
+    """The router of one runtime; empty where it has none."""
+    adapter = _adapter(registry, runtime)
+    return {} if adapter.address(service, stage) is None else {runtime: adapter}
 
 
 def follow(
