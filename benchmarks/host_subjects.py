@@ -16,6 +16,14 @@ FEATURES = [f"feature_{number:02}" for number in range(20)]
 _ENVIRONMENT = ROOT / ".venv-bench"
 _LOCK = "benchmarks/host-requirements.lock"
 
+PYTHON = _ENVIRONMENT / "bin" / "python"
+HOST = {
+    "PYTHONPATH": str(ROOT / "include" / "host"),
+    # The host lets OpenMP's threads sleep while they wait; on a busy machine the others need that as well.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""What the host needs of the process environment to run from there."""
+
 # Takes the rows as an array, as a bare handler does; twenty features that are all there.
 _SOURCE = """
 import pickle
@@ -41,15 +49,9 @@ def run_in_own_environment(script: str) -> None:
     if Path(sys.prefix) == _ENVIRONMENT:
         return
     subprocess.run([ROOT / "scripts" / "prepare", _ENVIRONMENT.name, _LOCK], check=True)
-    # The host lets OpenMP's threads sleep while they wait; on a busy machine the others need that as well.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "include" / "host"),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    environment = {**os.environ, **HOST}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    python = str(_ENVIRONMENT / "bin" / "python")
-    os.execve(python, [python, script, *sys.argv[1:]], environment)
+    os.execve(PYTHON, [str(PYTHON), script, *sys.argv[1:]], environment)
 
 
 def learn(kind: str) -> Any:

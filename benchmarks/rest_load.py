@@ -110,6 +110,7 @@ def load(request: Request, connections: int, seconds: float, pid: int) -> dict[s
     result: dict[str, float] = json.loads(ended.stdout)
     used = processor_seconds(pid) - before
     return {
+        "requests": result["requests"],
         "requests_per_second": result["requests"] / result["seconds"],
         "p50_ms": result["p50_ms"],
         "p99_ms": result["p99_ms"],
