@@ -13,10 +13,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FEATURES = [f"feature_{number:02}" for number in range(20)]
 
-_ENVIRONMENT = ROOT / ".venv-bench"
+ENVIRONMENT = ROOT / ".venv-bench"
 _LOCK = "benchmarks/host-requirements.lock"
 
-PYTHON = _ENVIRONMENT / "bin" / "python"
+PYTHON = ENVIRONMENT / "bin" / "python"
 HOST = {
     "PYTHONPATH": str(ROOT / "include" / "host"),
     # The host lets OpenMP's threads sleep while they wait; on a busy machine the others need that as well.
@@ -46,9 +46,9 @@ def score(rows: np.ndarray) -> np.ndarray:
 
 def run_in_own_environment(script: str) -> None:
     """Go on with this script in the benchmarks' environment, which is made once; return if this is it."""
-    if Path(sys.prefix) == _ENVIRONMENT:
+    if Path(sys.prefix) == ENVIRONMENT:
         return
-    subprocess.run([ROOT / "scripts" / "prepare", _ENVIRONMENT.name, _LOCK], check=True)
+    subprocess.run([ROOT / "scripts" / "prepare", ENVIRONMENT.name, _LOCK], check=True)
     environment = {**os.environ, **HOST}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     os.execve(PYTHON, [str(PYTHON), script, *sys.argv[1:]], environment)

@@ -1,7 +1,7 @@
 """What the benchmarks over REST share: servers as processes, and a client that puts them under load.
 
 The client is a process of its own. On each of its connections it sends one request after the other; each has
-to be answered with 200. Needs nothing but the standard library, so that it is the same in any environment.
+to be answered with 200.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def load(request: Request, connections: int, seconds: float, pid: int) -> dict[s
     """Put a server under load from a process of its own.
 
     :param pid: of the process whose time is counted, with that of its children.
+    :raises CalledProcessError: an answer was not 200.
     """
     task = {**asdict(request), "connections": connections, "seconds": seconds}
     before = processor_seconds(pid)
@@ -134,6 +135,13 @@ def resident_mib(pid: int) -> float:
     parent = psutil.Process(pid)
     family = (parent, *parent.children(recursive=True))
     return float(sum(one.memory_info().rss for one in family)) / 2**20
+
+
+def processes(pid: int) -> int:
+    """How many a process and its children are."""
+    import psutil
+
+    return 1 + len(psutil.Process(pid).children(recursive=True))
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
