@@ -30,10 +30,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
 
-import host_subjects as subjects
-import rest_load
+from benchmarks import host_subjects as subjects
+from benchmarks import rest_load
 
 CONNECTIONS = (1, 32)
 PATIENCE_SECONDS = 60

@@ -44,10 +44,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import host_subjects as subjects
-import rest_load
+from benchmarks import host_subjects as subjects
+from benchmarks import rest_load
 
 LOCKS = Path(__file__).parent / "servers"
 CASES = [(rows, connections) for rows in (1, 100) for connections in (1, 32)]
@@ -179,7 +179,8 @@ def noting(measured: Measured) -> Iterator[None]:
         yield
     except NotMeasured as reason:
         print(reason, file=sys.stderr, flush=True)
-        measured.not_measured = str(reason).splitlines()[0]
+        # A cell of a table in Markdown.
+        measured.not_measured = str(reason).splitlines()[0][:200].replace("|", "/")
 
 
 class Running:

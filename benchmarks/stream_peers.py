@@ -11,8 +11,8 @@ topic of four partitions with the same logistic regression, in one process, on t
   each record gets one answer, whatever ends when. It goes on where its group stands.
 - ``mlserver``: mlserver with its runtime for scikit-learn, one tensor of the Open Inference Protocol V2 a
   record, which is all it reads. It has no transactions and no consumer group: each start begins at the end of
-  the topic, so that what came while it was down gets no answer, and what it was working on when it ended gets
-  none either: at most one answer. Broken records are only logged.
+  the topic. What came while it was down gets no answer, and what it was working on when it ended none either;
+  where its producer tries again, an answer can be there twice. Broken records are only logged.
 
 They take turns. A worker that runs and has answered a first record, as the model itself does, gets all
 records at once; the time is from the first that is written to the last that is answered. mlserver gets a
@@ -36,12 +36,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import host_subjects as subjects
-import rest_load
-import servers as peers
-import stream
+from benchmarks import host_subjects as subjects
+from benchmarks import rest_load, stream
+from benchmarks import servers as peers
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
