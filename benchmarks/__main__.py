@@ -99,7 +99,7 @@ def gateway_rows(answer: dict[str, Any]) -> list[Row]:
 def stream_peers_row(answer: dict[str, Any]) -> Row:
     """The host's worker against mlserver's."""
     host, mlserver = answer["host"], answer["mlserver"]
-    what = f"Kafka, {answer['records']:,} JSON records written at once, logistic regression"
+    what = f"Kafka, {answer['records']:,} JSON records of 20 numbers, logistic regression"
     measured = f"{host['records_per_second']:,} records/s"
     against = f"mlserver {mlserver['version']}, which has no transactions"
     if "not_measured" in mlserver:
