@@ -251,6 +251,8 @@ def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
         "What each contestant does is said at the top of its script in `benchmarks/`. A passage's stages",
         "start real processes: the host in the model's environment, and one for each check in the checks",
         "environment. Tasks that do nothing are the least that Airflow needs for as many tasks.",
+        "On Kafka the host answers each record exactly once. mlserver begins at the end of the topic at each",
+        "start: what comes while it is down gets no answer, and what it works on when it ends may get none.",
         "",
         "<details><summary>All answers</summary>",
         "",

@@ -280,8 +280,10 @@ def prepare(package: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise NotMeasured(f"cannot be installed: {said[-1] if said else done.returncode}\n{done.stderr}")
+        # uv begins with what is wrong, and goes on with what it comes from.
+        _, error, reason = done.stderr.partition("error: ")
+        reason = " ".join((reason if error else done.stderr).split())
+        raise NotMeasured(f"cannot be installed: {reason}\n{done.stderr}")
 
 
 def version_of(package: str) -> str:

@@ -33,7 +33,9 @@ def test_probabilities_are_read_with_and_without_those_of_the_other_class() -> N
 
 def test_what_cannot_be_installed_is_noted_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess([], 1, stderr="resolving\nerror: no wheel for kserve | arm\n\n")
+        return subprocess.CompletedProcess(
+            [], 1, stderr="Preparing\nerror: no wheel\n  cause: linux | arm\n\n"
+        )
 
     monkeypatch.setattr(servers.subprocess, "run", refuse)
     measured = servers.Measured("0.21.0")
@@ -41,7 +43,7 @@ def test_what_cannot_be_installed_is_noted_with_the_reason(monkeypatch: pytest.M
         servers.prepare("kserve")
     assert measured.report() == {
         "version": "0.21.0",
-        "not_measured": "cannot be installed: error: no wheel for kserve / arm",
+        "not_measured": "cannot be installed: no wheel cause: linux / arm",
     }
 
 
