@@ -78,7 +78,7 @@ def _recorded(deployment: DeploymentRecord, position: Position) -> Recording:
 def _page(deployment: DeploymentRecord, after: int) -> Recording:
     answer = ask_server(deployment, _PATH, after=after, limit=PAGE)
     if answer.is_success:
-        return page(answer.json())
+        return page(answer.text)
     raise CheckError(
         f"{deployment.snapshot_name} keeps no answers to compare: it was deployed before its stage's rollout "
         "had a guard that compares them."
