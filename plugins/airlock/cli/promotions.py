@@ -91,7 +91,7 @@ def where(
                 row["state"] + ("" if row["current"] else " (not current)"),
                 row["since"][:16].replace("T", " "),
                 ", ".join(row["approved_by"]),
-                " ".join(endpoint.get("url", "") for endpoint in row["endpoints"]),
+                row["url"] or " ".join(endpoint.get("url", "") for endpoint in row["endpoints"]),
             ]
             for row in rows
         ],

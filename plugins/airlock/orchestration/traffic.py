@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airlock.orchestration.routers import find_routers, follow, router_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,11 +36,14 @@ def direct(
     """Divide a service's requests at a stage; returns once the gateways do so. Repeated, it changes nothing.
 
     :param shares: percents by deployment, 100 in all; empty where nobody answers.
-    :raises Conflict: one of the deployments is not ready any more.
+    :raises Conflict: one of the deployments is not ready any more, or no router reaches all of them.
+    :raises AdapterError: a runtime's own router cannot do it, or does not in time.
     """
+    routers = find_routers(registry, service, stage, shares, mirror)
     traffic = registry.traffic.direct(
         service, stage, shares, mirror=mirror, sticky=sticky, actor="airlock", reason=reason
     )
+    follow(registry, service, stage, routers)
     _wait_for_gateways(registry, traffic)
 
 
@@ -60,6 +65,8 @@ def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> N
     mirrored = traffic.mirror is not None and traffic.mirror.deployment_id == rollout.deployment_id
     if rollout.deployment_id in traffic.shares or mirrored:
         direct(registry, rollout.service, rollout.stage, {rollout.current_deployment_id: 100}, reason=reason)
+    else:
+        _tell_again(registry, registry.deployments.get(rollout.deployment_id))
 
 
 def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
@@ -71,6 +78,7 @@ def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> N
     if mirror is not None and mirror.deployment_id == deployment.id:
         mirror = None
     if deployment.id not in traffic.shares and mirror == traffic.mirror:
+        _tell_again(registry, deployment)
         return
     rest = {name: percent for name, percent in traffic.shares.items() if name != deployment.id}
     direct(
@@ -82,6 +90,13 @@ def withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> N
         sticky=traffic.sticky,
         reason=reason,
     )
+
+
+def _tell_again(registry: Registry, deployment: DeploymentRecord) -> None:
+    """Let the router of a deployment's runtime follow: a killed try may have told the registry alone."""
+    service, stage = deployment.service, deployment.stage
+    if deployment.mode == "online":
+        follow(registry, service, stage, router_of(registry, deployment.runtime, service, stage))
 
 
 def _wait_for_gateways(registry: Registry, traffic: Traffic) -> None:

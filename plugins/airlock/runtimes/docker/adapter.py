@@ -22,7 +22,9 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
+    Routed,
     RuntimeSettings,
+    Split,
     Status,
 )
 from airlock.runtimes.containers.layout import GID, MODEL_FOLDER, PORT, UID
@@ -123,6 +125,14 @@ class DockerAdapter:
             host = f"[{address}]" if ":" in address else address
             return [Endpoint("rest", f"http://{host}:{binding['HostPort']}", inside)]
         return [Endpoint("rest", inside, inside)]
+
+    def address(self, service: str, stage: str) -> str | None:
+        """``None``: requests are divided by Airlock's gateway."""
+        return None
+
+    def route(self, split: Split) -> Routed:
+        """Nothing: Airlock's gateway follows the registry."""
+        return Routed(True)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away: its server once it has drained, then its jobs."""

@@ -28,7 +28,9 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
+    Routed,
     RuntimeSettings,
+    Split,
     Status,
     recording,
 )
@@ -162,6 +164,14 @@ class LocalAdapter:
         if status.state != "ready" or port is None:
             return []
         return [Endpoint("rest", f"http://127.0.0.1:{port}")]
+
+    def address(self, service: str, stage: str) -> str | None:
+        """``None``: requests are divided by Airlock's gateway."""
+        return None
+
+    def route(self, split: Split) -> Routed:
+        """Nothing: Airlock's gateway follows the registry."""
+        return Routed(True)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away with its jobs: its processes to the last one, then its folder.
