@@ -5,6 +5,7 @@ Time is what the test says; each try of the task ends as Airflow would see it.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from airflow.sdk import DAG
@@ -35,18 +37,26 @@ ROLES = Roles({"model-risk": ["mia", "rob"]})
 
 
 class Version:
-    """A deployed version that shows what it has counted; ``is_up`` says whether it answers at all."""
+    """A deployed version that shows what it has counted; ``is_up`` says whether it answers at all.
+
+    :ivar recorded: the scores it answered with their requests' ids; ``None`` where it keeps none.
+    """
 
     def __init__(self) -> None:
         self.counted: dict[str, Any] = {"requests": 0, "errors": 0}
+        self.recorded: list[tuple[str, float]] | None = None
         self.is_up = True
         version = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(200 if version.is_up else 503)
+                path, _, query = self.path.partition("?")
+                shown: str | None = metrics(**version.counted)
+                if path == "/airlock/answers":
+                    shown = version.page(**{key: int(value) for key, value in parse_qsl(query)})
+                self.send_response(503 if not version.is_up else 404 if shown is None else 200)
                 self.end_headers()
-                self.wfile.write(metrics(**version.counted).encode())
+                self.wfile.write((shown or "").encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -57,6 +67,17 @@ class Version:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
+
+    def page(self, after: int, limit: int) -> str | None:
+        """Recorded answers as the host shows them."""
+        if self.recorded is None:
+            return None
+        answers = [
+            {"sequence": number, "id": request, "status": 200, "rows": 1, "columns": {"score": [score]}}
+            for number, (request, score) in enumerate(self.recorded, start=1)
+        ][after : after + limit]
+        reached = answers[-1]["sequence"] if answers else len(self.recorded)
+        return json.dumps({"started": 1.5, "answers": answers, "next": reached, "lost": 0})
 
     def answer(self, requests: int, errors: int = 0, milliseconds: float = 3.0) -> None:
         """Count so many more requests."""

@@ -124,6 +124,17 @@ def test_a_snapshot_is_deployed_in_the_image_that_it_ran_in_before(
     assert [plan.image for plan in there.plans] == [None, IMAGE]
 
 
+def test_a_deployment_keeps_as_many_answers_as_its_placement_says(
+    placement: Placement, there: StartingRuntime
+) -> None:
+    there.state = "ready"
+    recording = replace(placement, record_answers=50)
+
+    recording.bring_up(recording.claim(), Begun())
+
+    assert [plan.record_answers for plan in there.plans] == [50]
+
+
 def test_a_deployment_goes_with_everything_that_was_there_for_it(
     placement: Placement, there: StartingRuntime
 ) -> None:

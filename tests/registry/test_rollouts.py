@@ -51,6 +51,20 @@ def test_each_step_is_measured_from_its_own_readings(registry: Registry) -> None
     assert registry.rollouts.measure_from(rollout.id, 0, {"new": 3}) == advanced, "that step is over"
 
 
+def test_what_is_compared_twice_at_once_is_kept_once(registry: Registry) -> None:
+    rollout = start(registry)
+    assert registry.rollouts.keep_answers(rollout, {"n": 0}) == rollout, "it is not measured yet"
+
+    begun = registry.rollouts.measure_from(rollout.id, 0, {"new": 1})
+    kept = registry.rollouts.keep_answers(begun, {"n": 1})
+    assert kept.readings == {"new": 1, "answers": {"n": 1}}
+    assert registry.rollouts.keep_answers(begun, {"n": 2}) == kept
+    assert registry.rollouts.keep_answers(kept, {"n": 3}).readings == {"new": 1, "answers": {"n": 3}}
+
+    advanced = registry.rollouts.advance(kept, EVIDENCE)
+    assert registry.rollouts.keep_answers(kept, {"n": 4}) == advanced, "that step is over"
+
+
 def test_a_move_that_is_said_again_changes_nothing(registry: Registry) -> None:
     rollout = start(registry)
 

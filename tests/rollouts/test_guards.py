@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.rollouts import Finding, Look, Measured, judge
+from airlock.rollouts import Compared, Finding, Look, Measured, judge
+from airlock.rollouts.answers import Example, Labels, Numbers
 from airlock.rollouts.score_distribution import index_bounds, stability_index
-from airlock.spec import ErrorRateGuard, Guard, LatencyGuard, MetricGuard, ScoreDistributionGuard
+from airlock.spec import (
+    AnswersGuard,
+    ErrorRateGuard,
+    Guard,
+    LatencyGuard,
+    MetricGuard,
+    ScoreDistributionGuard,
+)
 from tests.rollouts.building import measured
 
 END = Look(planned=True, least_requests=300)
@@ -182,3 +191,73 @@ def test_a_version_never_fails_against_itself(version: Measured, least_requests:
 
     for look in (Look(True, least_requests), Look(False, least_requests)):
         assert {result.status for result in judge(guards, version, version, look)} <= {"pass", "inconclusive"}
+
+
+def answered(n: int, differ: int, guard: AnswersGuard | None = None, look: Look = END) -> Finding:
+    [result] = judge([guard or AnswersGuard()], measured(), measured(), look, Compared(n, differ))
+    [finding] = result.findings
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("n", "differ", "status"),
+    [
+        (1000, 0, "pass"),
+        (10_000, 80, "pass"),
+        (1000, 10, "inconclusive"),
+        (1000, 40, "fail"),
+        (200, 0, "inconclusive"),
+        (0, 0, "inconclusive"),
+    ],
+)
+def test_answers_are_compared(n: int, differ: int, status: str) -> None:
+    assert answered(n, differ).status == status
+
+
+def test_answers_that_plainly_differ_fail_before_the_end() -> None:
+    assert answered(6, 6, look=BEFORE).status == "fail"
+    assert answered(9000, 0, look=BEFORE).status == "inconclusive"
+
+
+def test_answers_are_told_of_with_their_numbers() -> None:
+    finding = answered(200, 1)
+
+    assert finding.new == 0.005
+    assert finding.sentence == (
+        "1 of 200 requests were answered differently, which does not tell: 200 requests with both answers "
+        "are too few, it needs 300 (at most 1 %)."
+    )
+
+
+def test_answers_without_a_limit_are_told_of_and_pass() -> None:
+    finding = answered(200, 180, AnswersGuard(max_differ=None), BEFORE)
+
+    assert (finding.status, finding.new) == ("pass", 0.9)
+    assert "No limit" in finding.sentence
+
+
+def test_answers_that_could_not_be_compared_pass_no_limit() -> None:
+    [result] = judge([AnswersGuard()], measured(), measured(), END, Compared(why="The ring is empty."))
+
+    assert (result.status, result.summary) == ("inconclusive", "The ring is empty.")
+
+
+def test_answers_that_cannot_be_read_any_more_are_said() -> None:
+    away = Compared(400, 0, why="It is away.")
+    [result] = judge([AnswersGuard()], measured(), measured(), END, away)
+
+    assert result.status == "pass"
+    assert result.summary == "0 of 400 requests were answered differently (at most 1 %). It is away."
+
+
+def test_what_was_found_of_answers_is_plain_json() -> None:
+    compared = Compared(
+        9,
+        2,
+        {"score": Numbers(9, 2, 0.5, 0.1, -0.1)},
+        {"decision": Labels(9, 1, {("yes", "yes"): 6, ("yes", "no"): 1, (None, None): 1})},
+        (Example("a", 0, {"status": 200}, {"status": 500}),),
+    )
+
+    assert Compared.from_json(json.loads(json.dumps(compared.to_json()))) == compared
+    assert compared.labels["decision"].others == 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airlock.rollouts.answers import Compared, Example, Labels, Numbers
 from airlock.rollouts.report import ReportedMove, RolloutReport, html
 from tests.rollouts.building import NOW
 
@@ -48,3 +49,53 @@ def test_what_people_and_models_wrote_stays_text() -> None:
 
     assert "<script>" not in page
     assert "<i>" not in page
+
+
+COMPARED = Compared(
+    1200,
+    31,
+    {"score": Numbers(1200, 30, 0.31, 0.004, -0.002)},
+    {"decision": Labels(1200, 9, {("pay", "pay"): 1100, ("refuse", "refuse"): 91, ("refuse", "pay"): 9})},
+    (
+        Example(
+            "7d1f-<b>",
+            0,
+            {"status": 200, "rows": 1, "outputs": {"score": 0.91, "decision": "refuse"}},
+            {"status": 200, "rows": 1, "outputs": {"score": 0.6, "decision": "pay"}},
+        ),
+        Example("9ac2", None, {"status": 200, "rows": 1}, {"status": 500, "rows": 0}),
+    ),
+)
+
+
+def test_the_answers_of_both_versions_are_shown_side_by_side() -> None:
+    evidence = {"step": "100 % mirrored", "answers": COMPARED.to_json()}
+    page = html(replace(REPORT, moves=[ReportedMove("advance", NOW, evidence)]))
+
+    assert "<b>1,200</b> requests were answered by both versions" in page
+    assert "<b>31</b> of them differently (2.58 %)" in page
+    assert "fraud@2: pay" in page
+    assert '<td class="number other">9</td>' in page
+    assert "decision <b>refuse</b>" in page
+    assert "status <b>500</b>" in page
+    assert "7d1f-&lt;b&gt;" in page
+
+
+def test_what_is_found_so_far_is_shown_while_it_is_under_way() -> None:
+    assert "Answers so far" not in html(REPORT)
+    page = html(replace(REPORT, so_far=Compared()))
+    assert "Answers so far" in page
+    assert "No answers were compared yet." in page
+    assert "keeps no answers." in html(replace(REPORT, so_far=Compared(why="fraud@1 keeps no answers.")))
+
+
+def test_many_labels_are_a_list_of_what_became_what() -> None:
+    pairs = {(f"l{number}", f"l{number + 1}"): number + 1 for number in range(20)}
+    found = Compared(210, 210, labels={"class": Labels(210, 210, pairs)})
+
+    page = html(replace(REPORT, so_far=found))
+    assert "<td>l19</td><td>l20</td>" in page
+    assert 'class="confusion"' not in page
+
+    text = Compared(210, 0, labels={"note": Labels(210, 0)})
+    assert "too many different values" in html(replace(REPORT, so_far=text))

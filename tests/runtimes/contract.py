@@ -46,7 +46,12 @@ _fork = multiprocessing.get_context("fork")
 
 
 def plan(
-    manifest: Manifest, *, name: str = "", mode: Mode = "online", memory: int = 512 * MiB
+    manifest: Manifest,
+    *,
+    name: str = "",
+    mode: Mode = "online",
+    memory: int = 512 * MiB,
+    record_answers: int = 0,
 ) -> DeploymentPlan:
     """A plan with a name of its own."""
     return DeploymentPlan(
@@ -56,6 +61,7 @@ def plan(
         mode=mode,
         resources=Resources(cpu=1, memory=memory),
         labels={"service": "obedience", "stage": "DEV", "snapshot": "obedient@1", "passage": "p-1"},
+        record_answers=record_answers,
     )
 
 
@@ -86,13 +92,23 @@ def address_of(endpoint: Endpoint) -> tuple[str, dict[str, str]]:
 
 
 def ask(
-    adapter: Adapter, handle: Handle, act: str = "", *, text: str = "", amount: float = 1.0
+    adapter: Adapter,
+    handle: Handle,
+    act: str = "",
+    *,
+    text: str = "",
+    amount: float = 1.0,
+    request: str = "",
 ) -> httpx.Response:
-    """Send one record to a deployment's endpoint."""
+    """Send one record to a deployment's endpoint.
+
+    :param request: its id.
+    """
     [endpoint] = adapter.endpoints(handle)
     address, headers = address_of(endpoint)
     record = {"act": act, "text": text, "amount": amount}
-    return httpx.post(f"{address}/score", json=[record], headers=headers, timeout=30)
+    named = {"X-Request-Id": request} if request else {}
+    return httpx.post(f"{address}/score", json=[record], headers={**headers, **named}, timeout=30)
 
 
 def in_another_process(act: Callable[[], object], *, own_group: bool = False) -> BaseProcess:
@@ -187,6 +203,18 @@ class AdapterContract:
         adapter.undeploy(handle)
         assert adapter.status(handle).state == "gone"
         assert list(adapter.endpoints(handle)) == []
+
+    def test_a_deployment_keeps_its_answers_where_the_plan_says_so(
+        self, adapter: Adapter, snapshot: Snapshot
+    ) -> None:
+        handle = ready(adapter, plan(snapshot(), record_answers=10))
+        [endpoint] = adapter.endpoints(handle)
+        address, headers = address_of(endpoint)
+
+        ask(adapter, handle, amount=21.0, request="r-1")
+
+        recorded = httpx.get(f"{address}/airlock/answers", headers=headers, timeout=30).json()
+        assert [answer["id"] for answer in recorded["answers"]] == ["r-1"]
 
     def test_a_batch_deployment_becomes_ready_without_endpoints(
         self, adapter: Adapter, snapshot: Snapshot

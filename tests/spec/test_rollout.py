@@ -8,6 +8,7 @@ import pytest
 from airlock import Lifecycle, Service, Stage
 from airlock.exceptions import SpecError
 from airlock.spec import (
+    AnswersGuard,
     BlueGreen,
     Canary,
     Direct,
@@ -56,6 +57,14 @@ from tests.spec.writing import GOOD, write_good
             },
             Shadow(20, guard=[ScoreDistributionGuard(), MetricGuard("queue", max=3)]),
         ),
+        (
+            {"strategy": "shadow", "guard": ["answers"]},
+            Shadow(guard=[AnswersGuard(0.01, 1e-6, 5)]),
+        ),
+        (
+            {"strategy": "shadow", "guard": [{"answers": {"max_differ": None, "tolerance": 0.001}}]},
+            Shadow(guard=[AnswersGuard(max_differ=None, tolerance=0.001)]),
+        ),
     ],
 )
 def test_forms_in_yaml(written: Any, built: Rollout) -> None:
@@ -77,6 +86,12 @@ def test_a_canary_has_good_defaults() -> None:
     assert [guard.name for guard in canary.guard] == ["error_rate", "latency"]
 
 
+def test_a_shadow_compares_answers_without_a_limit() -> None:
+    assert [guard.name for guard in Shadow().guard] == ["error_rate", "latency", "answers"]
+    assert Shadow().compares_answers == AnswersGuard(max_differ=None, examples=0)
+    assert Shadow(guard=[ErrorRateGuard()]).compares_answers is None
+
+
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
@@ -94,6 +109,15 @@ def test_a_canary_has_good_defaults() -> None:
         ({"strategy": "canary", "guard": [{"latency": {"p95_ratio": None}}]}, "limits no percentile"),
         ({"strategy": "canary", "guard": [{"metric": {"metric": "queue"}}]}, "limits nothing"),
         ({"strategy": "canary", "guard": [{"metric": {"metric": "a b", "max": 1}}]}, "'a b' is not the name"),
+        ({"strategy": "canary", "guard": ["latency", "answers"]}, "only a shadow's requests are answered by"),
+        (
+            {
+                "strategy": "shadow",
+                "guard": ["answers", {"answers": {"name": "strict", "max_differ": 0.001}}],
+            },
+            "answers are compared by one guard only",
+        ),
+        ({"strategy": "shadow", "guard": [{"answers": {"max_differ": 0}}]}, "greater than 0"),
         ({"strategy": "canary", "sticky": {"header": "X Customer"}}, "is not the name of a header"),
         ({"strategy": "shadow", "sticky": {"header": "X-Customer"}}, "unknown key 'sticky'"),
         ({"strategy": "direct", "drain": "1m"}, "unknown key 'drain'"),
@@ -137,6 +161,15 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path) -> None:
 
     [problem] = caught.value.problems
     assert (problem.file.name, problem.line, problem.message) == ("standard.yaml", 8, "the steps do not rise")
+
+
+def test_answers_are_compared_by_a_shadow_only(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_include(write_good(tmp_path, **with_rollout("{strategy: canary, guard: [latency, answers]}")))
+
+    [problem] = caught.value.problems
+    assert (problem.file.name, problem.line) == ("standard.yaml", 8)
+    assert "only a shadow's requests" in problem.message
 
 
 def test_a_question_needs_somebody_who_may_answer(tmp_path: Path) -> None:

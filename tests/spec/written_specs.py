@@ -127,10 +127,21 @@ _guards: st.SearchStrategy[Any] = st.one_of(
         max_increase=st.floats(0, 9),
     ).map(lambda options: {"metric": options}),
 )
+_answers = mapping(
+    {},
+    max_differ=st.one_of(st.none(), st.floats(0.001, 1)),
+    tolerance=st.floats(0, 9),
+    examples=st.integers(0, 50),
+).map(lambda options: {"answers": options})
 _durations = st.sampled_from(["10m", "36h", "1d12h"])
+
+
+def _lists_of(guards: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(guards, min_size=1, max_size=3, unique_by=lambda guard: str(written_kind(guard)))
+
+
 _guarded: dict[str, st.SearchStrategy[Any]] = {
     "drain": _durations,
-    "guard": st.lists(_guards, min_size=1, max_size=3, unique_by=lambda guard: str(written_kind(guard))),
     "least_requests": st.integers(1, 10**6),
     "extend": st.integers(0, 9),
 }
@@ -142,6 +153,7 @@ _rollouts: st.SearchStrategy[Any] = st.one_of(
         steps=st.lists(st.integers(1, 99), max_size=4, unique=True).map(lambda steps: [*sorted(steps), 100]),
         bake=_durations,
         sticky=st.one_of(st.none(), st.just({"header": "X-Customer"})),
+        guard=_lists_of(_guards),
         **_guarded,
     ),
     mapping(
@@ -149,6 +161,7 @@ _rollouts: st.SearchStrategy[Any] = st.one_of(
         percent=st.integers(1, 100),
         duration=_durations,
         ask=st.booleans(),
+        guard=_lists_of(st.one_of(_guards, _answers, st.just("answers"))),
         **_guarded,
     ),
 )

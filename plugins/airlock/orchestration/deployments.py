@@ -10,6 +10,7 @@ from airlock.orchestration.judge import refuse_entry
 from airlock.orchestration.links import ENDPOINT
 from airlock.orchestration.passage_task import PassageOperator, PassageTask
 from airlock.orchestration.placement import Placement
+from airlock.orchestration.rollout_answers import answers_to_record
 from airlock.spec import Mode, Stage
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class StageOperator(PassageOperator):
             purpose="passage",
             passage_id=task.passage.id,
             resources=self.pathway.service.resources,
+            record_answers=answers_to_record(self.stage.moves_traffic_by),
         )
 
 

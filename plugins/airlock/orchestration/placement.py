@@ -30,6 +30,7 @@ class Placement:
 
     :param key: what the deployment belongs to (a passage, a scoring run): ids are derived from it, so a
         repeated task finds the slot and the deployment of the try before.
+    :param record_answers: how many answers the deployment keeps to be compared with another version's.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class Placement:
     purpose: Literal["passage", "scoring"]
     passage_id: str | None = None
     resources: Resources = field(default_factory=Resources)
+    record_answers: int = 0
 
     def all(self) -> Sequence[DeploymentRecord]:
         """Every deployment made under this key at this stage, oldest first."""
@@ -197,6 +199,7 @@ class Placement:
                 self.purpose: self.key,
             },
             image=self.registry.deployments.image_of(snapshot.digest),
+            record_answers=self.record_answers,
         )
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from airlock.exceptions import Conflict, DeploymentFailed, NotFound
 from airlock.orchestration.configuration import Settings
 from airlock.orchestration.placement import Placement, undeploy
+from airlock.orchestration.rollout_answers import answers_to_record
 from airlock.orchestration.traffic import direct_all, return_traffic
 from airlock.orchestration.watching import Begun
-from airlock.spec import Mode
+from airlock.spec import Lifecycle, Mode
 
 if TYPE_CHECKING:
     from airlock.registry import Registry
@@ -128,6 +129,7 @@ def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) 
         purpose="passage",
         passage_id=rollback.to_passage_id,
         resources=registry.catalog.service(rollback.service).resources,
+        record_answers=_answers_to_record(registry, rollback),
     )
     begun, deadline = Begun(), time.monotonic() + SECONDS_TO_GET_READY
     while True:
@@ -139,6 +141,17 @@ def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) 
                 f"{deployment.snapshot_name} is not ready on {deployment.runtime} yet.",
                 mend="Ask for the rollback again: it goes on where it is.",
             )
+
+
+def _answers_to_record(registry: Registry, rollback: RollbackRecord) -> int:
+    """As many as the version that it takes the place of: the next one is compared with it."""
+    left = rollback.from_deployment_id and registry.deployments.get(rollback.from_deployment_id).passage_id
+    passage_id = left or rollback.to_passage_id
+    if not passage_id:
+        return 0
+    lifecycle = Lifecycle.model_validate(registry.passages.get(passage_id).lifecycle)
+    stages = [stage for stage in lifecycle.stages if stage.name == rollback.stage]
+    return max((answers_to_record(stage.moves_traffic_by) for stage in stages), default=0)
 
 
 def choose(way: WayBack, name: str | None) -> StageVersion:

@@ -14,8 +14,11 @@ import pydantic
 
 from airlock.exceptions import CheckError
 from airlock.gates import gather_question, question_about
+from airlock.orchestration.rollout_answers import compare_answers
+from airlock.orchestration.version_server import ask_server
 from airlock.rollouts import (
     Answer,
+    Compared,
     Facts,
     Finding,
     GuardResult,
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, RolloutRecord
     from airlock.runtimes.base import Status
-
-_SECONDS_TO_ANSWER = 5.0
 
 _ROLLOUT: pydantic.TypeAdapter[Rollout] = pydantic.TypeAdapter(AnyRollout)
 
@@ -94,21 +95,8 @@ def read_metrics(registry: Registry, deployment: DeploymentRecord) -> Reading:
 
     :raises CheckError: it shows no metrics.
     """
-    import httpx  # here, because reading a DAG file must not pay for it
-
-    endpoint = next((each for each in deployment.endpoints if each["kind"] == "rest"), None)
-    if endpoint is None:
-        raise CheckError(f"{deployment.id} has no REST endpoint, so nothing can be compared.")
-    said = ""
-    # A worker may be outside of the runtime's network, or inside.
-    for url in dict.fromkeys([endpoint["url"], endpoint.get("inside") or endpoint["url"]]):
-        try:
-            answer = httpx.get(f"{url}/metrics", timeout=_SECONDS_TO_ANSWER).raise_for_status()
-            reading = read(answer.text, datetime.now(UTC))
-            return reading.with_unanswered(registry.traffic.unanswered(deployment.id))
-        except httpx.HTTPError as error:
-            said = f"{url}: {error}"
-    raise CheckError(f"The metrics of {deployment.id} ({deployment.snapshot_name}) cannot be read: {said}.")
+    reading = read(ask_server(deployment, "/metrics").text, datetime.now(UTC))
+    return reading.with_unanswered(registry.traffic.unanswered(deployment.id))
 
 
 def first_readings(registry: Registry, rollout: RolloutRecord) -> dict[str, Any]:
@@ -139,8 +127,12 @@ def look(registry: Registry, rollout: RolloutRecord, ask_runtime: AskRuntime) ->
             results = [out_of_reach(registry, rollout, ask_runtime, error)]
         else:
             sight = Look(planned, strategy.least_requests)
-            results = judge(strategy.guard, did, others, sight)
             evidence |= _counts(did, others, new, current)
+            compared = Compared()
+            if (guard := strategy.compares_answers) is not None:
+                compared = compare_answers(registry, rollout, guard, new, current, now)
+                evidence["answers"] = compared.to_json()
+            results = judge(strategy.guard, did, others, sight, compared)
     move = next_move(
         Facts(
             rollout=strategy,

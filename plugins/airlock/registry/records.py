@@ -314,7 +314,8 @@ class RolloutRecord:
     :param strategy: the rollout as the life cycle has it, in plain JSON.
     :param current_deployment_id: what the new one is compared with, and what requests go back to.
     :param step: the step under way, counted from 0; ``extended`` says how often it was prolonged.
-    :param since: since when the step is measured, from ``readings`` on; ``None`` until it is.
+    :param since: since when the step is measured, from ``readings`` on; ``None`` until it is. Under
+        ``answers`` they hold how far the answers of both versions have been compared, too.
     :param asked: digest of the evidence that people are asked about, ``None`` where nobody is.
     :param outcome: how it ended, ``None`` while it is under way.
     """

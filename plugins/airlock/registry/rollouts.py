@@ -76,6 +76,19 @@ class Rollouts:
                 _change(transaction, rollout, {"since": transaction.now, "readings": readings})
             return _get(transaction.connection, rollout_id)
 
+    def keep_answers(self, seen: RolloutRecord, answers: JsonObject) -> RolloutRecord:
+        """Keep how far the answers of both versions have been compared in the step.
+
+        Where somebody has compared them since ``seen``, or the step has changed, nothing is kept, so that no
+        answer counts twice.
+        """
+        with self._database.write() as transaction:
+            rollout = _get(transaction.connection, seen.id)
+            is_as_seen = (rollout.step, rollout.readings) == (seen.step, seen.readings)
+            if is_as_seen and rollout.readings is not None and rollout.outcome is None:
+                _change(transaction, rollout, {"readings": {**rollout.readings, "answers": answers}})
+            return _get(transaction.connection, seen.id)
+
     def advance(self, rollout: RolloutRecord, evidence: JsonObject) -> RolloutRecord:
         """Go on to the next step. It is said of the step that ``rollout`` is at, and so once only."""
         changes: JsonObject = {"step": rollout.step + 1, "extended": 0, "asked": None}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airlock.exceptions import CheckError
-from airlock.rollouts import error_rate, latency, metric, score_distribution
+from airlock.rollouts import answers, error_rate, latency, metric, score_distribution
+from airlock.rollouts.answers import Compared
 from airlock.rollouts.measured import Measured
 from airlock.rollouts.verdict import Finding, GuardResult, Look, worst
 from airlock.spec import (
+    AnswersGuard,
     ErrorRateGuard,
     Guard,
     LatencyGuard,
@@ -16,13 +18,26 @@ from airlock.spec import (
     ScoreDistributionGuard,
 )
 
-
-def judge(guards: Sequence[Guard], new: Measured, current: Measured, look: Look) -> list[GuardResult]:
-    """What each guard says of the two versions over the same interval."""
-    return [_result(guard, tuple(_findings(guard, new, current, look))) for guard in guards]
+_NOT_COMPARED = Compared()
 
 
-def _findings(guard: Guard, new: Measured, current: Measured, look: Look) -> list[Finding]:
+def judge(
+    guards: Sequence[Guard],
+    new: Measured,
+    current: Measured,
+    look: Look,
+    compared: Compared = _NOT_COMPARED,
+) -> list[GuardResult]:
+    """What each guard says of the two versions over the same interval.
+
+    :param compared: their answers to the same requests.
+    """
+    return [_result(guard, tuple(_findings(guard, new, current, look, compared))) for guard in guards]
+
+
+def _findings(
+    guard: Guard, new: Measured, current: Measured, look: Look, compared: Compared
+) -> list[Finding]:
     match guard:
         case ErrorRateGuard():
             return list(error_rate.judge(guard, new, current, look))
@@ -32,6 +47,8 @@ def _findings(guard: Guard, new: Measured, current: Measured, look: Look) -> lis
             return list(score_distribution.judge(guard, new, current, look))
         case MetricGuard():
             return list(metric.judge(guard, new, current, look))
+        case AnswersGuard():
+            return list(answers.judge(guard, compared, look))
     raise CheckError(f"{guard.name!r} is a guard of the kind {guard.kind!r}, which cannot be judged.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from airlock.rollouts.answers import Compared, Label, Labels
 from airlock.style import page_environment
 
 _MOVES: Mapping[str, str] = {
@@ -29,6 +32,8 @@ _BADGES: Mapping[str, str] = {
     "roll_back": "fail",
     "stop": "fail",
 }
+_MOST_LABELS = 8
+_MOST_CHANGES = 20
 _VERDICTS = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
 
 
@@ -53,6 +58,7 @@ class RolloutReport:
     :param under_way: the step under way, ``None`` where it is over.
     :param outcome: how it ended, ``None`` while it is under way.
     :param decisions: what people said about it, a line each.
+    :param so_far: what has been found of answers in the step under way, where they are compared.
     """
 
     service: str
@@ -67,6 +73,20 @@ class RolloutReport:
     reason: str | None
     rollout_id: str
     decisions: Sequence[str] = ()
+    so_far: Compared | None = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How labels are shown: as a matrix where there are few, otherwise as a list of what became what.
+
+    :param labels: of the matrix; empty where there are too many for one.
+    :param changes: the most frequent pairs of different labels.
+    """
+
+    labels: Sequence[Label]
+    rows: Sequence[tuple[Label, Sequence[tuple[Label, int]]]]
+    changes: Sequence[tuple[tuple[Label, Label], int]]
 
 
 def html(report: RolloutReport) -> str:
@@ -98,10 +118,34 @@ def _number(value: float | None, unit: str) -> str:
     return f"{100 * value:.3g} %" if unit == "share" else f"{value:,.4g} {unit}".strip()
 
 
+def _confusion(found: Labels) -> Confusion:
+    count: Counter[Label] = Counter()
+    for (current, new), n in found.confusion.items():
+        count[current] += n
+        count[new] += n
+    labels = [label for label, _ in count.most_common()]
+    if len(labels) <= _MOST_LABELS:
+        cells = {(one, other): found.confusion.get((one, other), 0) for one in labels for other in labels}
+        rows = [(one, [(other, cells[one, other]) for other in labels]) for one in labels]
+        return Confusion(labels, rows, [])
+    differing = Counter({pair: n for pair, n in found.confusion.items() if pair[0] != pair[1]})
+    return Confusion([], [], differing.most_common(_MOST_CHANGES))
+
+
+def _output(value: Any) -> str:
+    """One output of an answer, as JSON has it, but without quotes and the last digits."""
+    if isinstance(value, float):
+        return f"{value:.8g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 @cache
 def _template() -> jinja2.Template:
     environment = page_environment(Path(__file__).parent)
     environment.filters["number"] = _number
     environment.filters["moment"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
+    environment.filters["compared"] = Compared.from_json
+    environment.filters["confusion"] = _confusion
+    environment.filters["output"] = _output
     environment.globals |= {"MOVES": _MOVES, "BADGES": _BADGES, "VERDICTS": _VERDICTS}
     return environment.get_template("report.html.jinja")

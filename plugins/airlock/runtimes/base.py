@@ -70,6 +70,7 @@ class DeploymentPlan:
     :param labels: service, stage, snapshot and passage, stamped on whatever is created.
     :param image: the image, with its digest, that this snapshot ran in before; a kind that runs images takes
         this very one, so that what was tested is what runs.
+    :param record_answers: how many of its last answers an ``online`` deployment keeps to be compared.
     """
 
     name: str
@@ -79,6 +80,12 @@ class DeploymentPlan:
     resources: Resources
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    record_answers: int = 0
+
+
+def recording(answers: int) -> tuple[str, ...]:
+    """The options by which a host keeps its last answers."""
+    return ("--record-answers", str(answers)) if answers else ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from airlock.spec.checks import Check, CheckKind, Contract, Delta, Latency, Limi
 from airlock.spec.crosscheck import misfits
 from airlock.spec.digest import canonical_json, digest, file_digest, short
 from airlock.spec.guards import (
+    AnswersGuard,
     ErrorRateGuard,
     Guard,
     GuardKind,
@@ -46,6 +47,7 @@ from airlock.spec.size import GiB, MiB
 
 __all__ = [
     "METRICS",
+    "AnswersGuard",
     "Approval",
     "BlueGreen",
     "Canary",

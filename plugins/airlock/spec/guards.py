@@ -16,7 +16,7 @@ from airlock.spec.mistakes import shown
 from airlock.spec.names import CheckName
 from airlock.spec.refusal import refusal
 
-GuardKind = Literal["error_rate", "latency", "score_distribution", "metric"]
+GuardKind = Literal["error_rate", "latency", "score_distribution", "metric", "answers"]
 
 
 class Guard(Kinded):
@@ -132,11 +132,28 @@ class MetricGuard(Guard):
         return max_ratio
 
 
+class AnswersGuard(Guard):
+    """The new version answers the same requests as the current one does. Only under a ``shadow``.
+
+    Two answers differ where their statuses do, or any of their outputs.
+    """
+
+    kind = "answers"
+
+    max_differ: float | None = pydantic.Field(default=0.01, gt=0, le=1)
+    """The greatest share of requests whose answers differ. ``null`` sets no limit: they are reported only."""
+    tolerance: float = pydantic.Field(default=1e-6, ge=0, allow_inf_nan=False)
+    """Numbers no further apart are the same: the last digits depend on libraries and processors."""
+    examples: int = pydantic.Field(default=5, ge=0, le=50)
+    """How many differing answers are kept in the registry and shown in the report; 0 for none."""
+
+
 AnyGuard = Annotated[
     Annotated[ErrorRateGuard, pydantic.Tag("error_rate")]
     | Annotated[LatencyGuard, pydantic.Tag("latency")]
     | Annotated[ScoreDistributionGuard, pydantic.Tag("score_distribution")]
-    | Annotated[MetricGuard, pydantic.Tag("metric")],
+    | Annotated[MetricGuard, pydantic.Tag("metric")]
+    | Annotated[AnswersGuard, pydantic.Tag("answers")],
     pydantic.Discriminator(written_kind),
 ]
 """A guard of any kind, as an item of a rollout's list."""

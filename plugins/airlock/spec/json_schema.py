@@ -15,7 +15,14 @@ import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.checks import Check, Contract, Latency, Performance, Smoke
-from airlock.spec.guards import ErrorRateGuard, Guard, LatencyGuard, MetricGuard, ScoreDistributionGuard
+from airlock.spec.guards import (
+    AnswersGuard,
+    ErrorRateGuard,
+    Guard,
+    LatencyGuard,
+    MetricGuard,
+    ScoreDistributionGuard,
+)
 from airlock.spec.kinded import Kinded
 from airlock.spec.lifecycle import Lifecycle
 from airlock.spec.metrics import METRICS
@@ -42,6 +49,7 @@ _CHECKS: dict[str, type[Check]] = {check.kind: check for check in (Smoke, Contra
 _GUARDS: dict[str, type[Guard]] = {
     guard.kind: guard for guard in (ErrorRateGuard, LatencyGuard, ScoreDistributionGuard, MetricGuard)
 }
+_GUARDS_OF_A_SHADOW: dict[str, type[Guard]] = {**_GUARDS, AnswersGuard.kind: AnswersGuard}
 _ROLLOUTS: tuple[type[Rollout], ...] = (Direct, BlueGreen, Canary, Shadow)
 
 
@@ -92,6 +100,7 @@ def _put_checks_as_written(definitions: dict[str, Schema]) -> None:
 def _put_rollouts_as_written(definitions: dict[str, Schema]) -> None:
     """A rollout is its strategy, or a mapping with it; a guard is its kind, or one kind with options."""
     definitions["Guard"] = _one_of_kinds(_GUARDS, definitions)
+    definitions["GuardOfAShadow"] = _one_of_kinds(_GUARDS_OF_A_SHADOW, definitions)
     definitions["MetricGuard"]["anyOf"] = [
         {"required": [limit]} for limit in ("max", "max_increase", "max_ratio")
     ]
@@ -100,7 +109,8 @@ def _put_rollouts_as_written(definitions: dict[str, Schema]) -> None:
         written["required"] = ["strategy"]
         del written["properties"]["strategy"]["default"]  # it is how a rollout is known
         if "guard" in written["properties"]:
-            written["properties"]["guard"]["items"] = {"$ref": "#/$defs/Guard"}
+            guard = "GuardOfAShadow" if rollout is Shadow else "Guard"
+            written["properties"]["guard"]["items"] = {"$ref": f"#/$defs/{guard}"}
     definitions["Rollout"] = {
         "anyOf": [
             {"enum": [rollout.kind for rollout in _ROLLOUTS]},
@@ -116,7 +126,7 @@ def _one_of_kinds(models: Mapping[str, type[Kinded]], definitions: dict[str, Sch
     forms: Schema = {}
     without_options = []
     for kind, model in models.items():
-        del definitions[model.__name__]["properties"]["name"]["default"]  # it is the kind
+        definitions[model.__name__]["properties"]["name"].pop("default", None)  # it is the kind
         forms[kind] = {"$ref": f"#/$defs/{model.__name__}"}
         if _works_without_options(model):
             forms[kind] = {"anyOf": [forms[kind], {"type": "null"}]}

@@ -12,10 +12,10 @@ import pydantic
 
 from airlock.spec.base import Spec
 from airlock.spec.duration import Duration
-from airlock.spec.guards import AnyGuard, ErrorRateGuard, LatencyGuard
+from airlock.spec.guards import AnswersGuard, AnyGuard, ErrorRateGuard, LatencyGuard
 from airlock.spec.kinded import written_name
 from airlock.spec.mistakes import shown
-from airlock.spec.refusal import refusal
+from airlock.spec.refusal import refusal, refusal_at, together
 from airlock.spec.unique import Unique
 
 Strategy = Literal["direct", "blue_green", "canary", "shadow"]
@@ -111,6 +111,11 @@ class Guarded(SideBySide):
     extend: int = pydantic.Field(default=2, ge=0, le=100, kw_only=True)
     """How many times a step is prolonged while guards are inconclusive. After that a person is asked."""
 
+    @property
+    def compares_answers(self) -> AnswersGuard | None:
+        """The guard that has both versions' answers compared."""
+        return next((guard for guard in self.guard if isinstance(guard, AnswersGuard)), None)
+
 
 def _check_steps(steps: list[int]) -> list[int]:
     if any(later <= earlier for earlier, later in pairwise(steps)):
@@ -118,6 +123,17 @@ def _check_steps(steps: list[int]) -> list[int]:
     if steps[-1] != 100:
         raise refusal(f"the last step is {steps[-1]}", "Let it be 100: all traffic.")
     return steps
+
+
+def _check_no_answers(guards: list[AnyGuard]) -> list[AnyGuard]:
+    wrong = [index for index, guard in enumerate(guards) if isinstance(guard, AnswersGuard)]
+    if wrong:
+        error = refusal(
+            "only a shadow's requests are answered by both versions, so no answers could be compared",
+            "Remove it, or let the strategy be shadow.",
+        )
+        raise together([refusal_at(index, error) for index in wrong])
+    return guards
 
 
 class Canary(Guarded):
@@ -138,6 +154,22 @@ class Canary(Guarded):
     sticky: Sticky | None = None
     """What keeps a caller on one version; without it each request is dealt anew."""
 
+    _only_what_it_can_watch = pydantic.field_validator("guard")(_check_no_answers)
+
+
+def _usual_guards_of_a_shadow() -> list[AnyGuard]:
+    # A new version is often made to answer otherwise: how much so is told, and no limit set to it. Single
+    # answers are kept only where that was asked for.
+    return [*_usual_guards(), AnswersGuard(max_differ=None, examples=0)]
+
+
+def _check_answers_once(guards: list[AnyGuard]) -> list[AnyGuard]:
+    several = [index for index, guard in enumerate(guards) if isinstance(guard, AnswersGuard)][1:]
+    if several:
+        error = refusal("answers are compared by one guard only", "Remove all but one.")
+        raise together([refusal_at(index, error) for index in several])
+    return guards
+
 
 class Shadow(Guarded):
     """The new version gets copies of requests, and its answers go nowhere."""
@@ -150,8 +182,12 @@ class Shadow(Guarded):
     """How many of a hundred requests are copied."""
     duration: Duration = timedelta(hours=1)
     """How long the new version is watched."""
+    guard: Guards = pydantic.Field(default_factory=_usual_guards_of_a_shadow, kw_only=True)
+    """What is watched. One that fails ends the shadow at once."""
     ask: bool = False
     """Whether a person decides in the end even if all guards pass; otherwise all traffic moves then."""
+
+    _compares_once = pydantic.field_validator("guard")(_check_answers_once)
 
 
 def _written_strategy(value: Any) -> str | None:

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from airlock.checks import CheckResult, Link, RoleSlot, StageReport, changes, html
 from airlock.exceptions import NotFound
 from airlock.gates import EntryFacts, gather, question_about
+from airlock.orchestration.rollout_answers import compared_so_far
 from airlock.orchestration.rollout_look import strategy_of
 from airlock.registry import Registry
 from airlock.registry.records import DecisionRecord, DeploymentRecord, PassageRecord, SnapshotRecord
@@ -75,6 +76,7 @@ def rollout_report(registry: Registry, passage: PassageRecord, stage: str) -> Ro
         decisions=[
             _said(decision) for decision in registry.decisions.list(passage.id, question_about(stage))
         ],
+        so_far=None if rollout.outcome else compared_so_far(rollout),
     )
 
 

@@ -222,8 +222,10 @@ def shape(**changes: Any) -> container.Shape:
     return container.Shape(**{**known, "network": "airlock", **changes})
 
 
-def server(made_of: container.Shape, api_version: tuple[int, ...] = (1, 41)) -> dict[str, Any]:
-    return container.server(made_of, address=None, port=None, ready_within=600, api_version=api_version)
+def server(made_of: container.Shape, api_version: tuple[int, ...] = (1, 41), **more: Any) -> dict[str, Any]:
+    return container.server(
+        made_of, address=None, port=None, ready_within=600, api_version=api_version, **more
+    )
 
 
 @pytest.mark.parametrize(
@@ -349,3 +351,8 @@ def test_a_user_is_two_numbers(user: str) -> None:
 def test_a_model_never_runs_as_root() -> None:
     with pytest.raises(SpecError, match="models do not run as root"):
         DockerOptions(user="0:0")
+
+
+def test_a_server_keeps_its_answers_only_where_it_is_told_to() -> None:
+    assert "--record-answers" not in server(shape())["Cmd"]
+    assert server(shape(), record_answers=1000)["Cmd"][-2:] == ["--record-answers", "1000"]

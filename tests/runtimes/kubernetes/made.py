@@ -23,7 +23,7 @@ def runtime(**options: Any) -> RuntimeSpec:
     return RuntimeSpec("k8s_prod", "kubernetes", ["PROD"], options=KubernetesOptions(**options))
 
 
-def plan(name: str = "dep-1", mode: Mode = "online") -> DeploymentPlan:
+def plan(name: str = "dep-1", mode: Mode = "online", record_answers: int = 0) -> DeploymentPlan:
     return DeploymentPlan(
         name=name,
         digest=DIGEST,
@@ -31,6 +31,7 @@ def plan(name: str = "dep-1", mode: Mode = "online") -> DeploymentPlan:
         mode=mode,
         resources=RESOURCES,
         labels=LABELS,
+        record_answers=record_answers,
     )
 
 
@@ -39,8 +40,9 @@ def in_cluster(item: Made, uid: str = "0f1e") -> Made:
     return {**item, "metadata": {**item["metadata"], "uid": uid, "resourceVersion": "7", "generation": 1}}
 
 
-def record(spec: RuntimeSpec, name: str = "dep-1", mode: Mode = "online") -> Record:
-    return Record(in_cluster(record_of(plan(name, mode), IMAGE, RESOURCES, spec), uid=f"uid-of-{name}"))
+def record(spec: RuntimeSpec, name: str = "dep-1", mode: Mode = "online", record_answers: int = 0) -> Record:
+    item = record_of(plan(name, mode, record_answers), IMAGE, RESOURCES, spec)
+    return Record(in_cluster(item, uid=f"uid-of-{name}"))
 
 
 def job(**arguments: Any) -> Job:
@@ -48,12 +50,16 @@ def job(**arguments: Any) -> Job:
 
 
 def everything(
-    spec: RuntimeSpec, *, secrets: tuple[str, ...] = ("dep-1",), for_job: Job | None = None
+    spec: RuntimeSpec,
+    *,
+    secrets: tuple[str, ...] = ("dep-1",),
+    for_job: Job | None = None,
+    record_answers: int = 0,
 ) -> list[Made]:
     """Every object of a deployment and of its jobs."""
     options = spec.options
     assert isinstance(options, KubernetesOptions)
-    kept = record(spec)
+    kept = record(spec, record_answers=record_answers)
     pod = server_pod(kept, spec, options, secrets=secrets, attempt=1)
     items: list[Made] = [record_of(plan(), IMAGE, RESOURCES, spec)]
     if options.kserve is None:

@@ -204,6 +204,18 @@ def test_a_rollout_never_takes_a_pod_away_first() -> None:
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > 35
 
 
+@pytest.mark.parametrize("way", ["nothing", "kserve"])
+def test_a_server_keeps_its_answers_only_where_it_is_told_to(way: str) -> None:
+    def arguments(answers: int) -> list[str]:
+        pods = pod_templates(everything(runtime(**_WAYS_IN[way]), record_answers=answers))
+        hosts = [pod["spec"]["containers"][0] for pod in pods]
+        found, *_ = [host["args"] for host in hosts if host["args"][0] == "serve"]
+        return list(found)
+
+    assert "--record-answers" not in arguments(0)
+    assert arguments(1000)[-2:] == ["--record-answers", "1000"]
+
+
 def test_an_autoscaler_is_not_contradicted() -> None:
     items = everything(runtime(autoscale=Autoscale(4, 2)))
     [server] = [item for item in items if item["kind"] == "Deployment"]

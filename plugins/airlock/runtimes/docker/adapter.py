@@ -258,6 +258,7 @@ class DockerAdapter:
             port=port,
             ready_within=self._options.ready_within.total_seconds(),
             api_version=self._engine.api_version,
+            record_answers=plan.record_answers,
         )
 
     def _job_config(self, job: Job, around: Mapping[str, str]) -> Document:

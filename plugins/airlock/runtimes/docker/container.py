@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airlock.runtimes.base import recording
 from airlock.runtimes.containers.layout import JOB_FOLDER, MODEL_FOLDER, PORT, READY, SCRATCH
 from airlock.runtimes.containers.variables import host_variables
 from airlock.runtimes.docker import labels as labelled
@@ -77,6 +78,7 @@ def server(
     port: int | None,
     ready_within: float,
     api_version: tuple[int, ...],
+    record_answers: int = 0,
 ) -> dict[str, Any]:
     """A container that answers requests.
 
@@ -85,11 +87,13 @@ def server(
 
     :param address: of the engine's machine, to publish it at; ``None`` publishes nothing.
     :param ready_within: seconds until a server that does not answer counts as failed.
+    :param record_answers: how many of its last answers it keeps to be compared.
     """
     config = _config(shape, scratch=SCRATCH)
     config["Cmd"] = [
         *("serve", "--model", MODEL_FOLDER, "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
         *("--drain-seconds", str(_DRAIN_SECONDS)),
+        *recording(record_answers),
     ]
     config["Healthcheck"] = _health_check(ready_within, api_version)
     config["ExposedPorts"] = {_PORT: {}}

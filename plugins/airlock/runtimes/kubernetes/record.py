@@ -63,6 +63,11 @@ class Record:
         return Resources(cpu=float(self._data.get("cpu", 1)), memory=int(self._data.get("memory", GiB)))
 
     @property
+    def record_answers(self) -> int:
+        """How many of its last answers each pod keeps to be compared."""
+        return int(self._data.get("record_answers", 0))
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of the plan, with their whole values."""
         labels: dict[str, str] = json.loads(self._data.get("labels", "{}"))
@@ -102,6 +107,8 @@ def record_of(plan: DeploymentPlan, image: str, resources: Resources, spec: Runt
         "memory": str(resources.memory),
         "labels": json.dumps(dict(plan.labels), sort_keys=True),
     }
+    if plan.record_answers:
+        data["record_answers"] = str(plan.record_answers)
     return item | {"immutable": True, "data": data}
 
 

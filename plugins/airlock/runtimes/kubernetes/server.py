@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from airlock.runtimes.base import recording
 from airlock.runtimes.containers.layout import MODEL_FOLDER, PORT, SCRATCH
 from airlock.runtimes.containers.variables import host_variables
 from airlock.runtimes.kubernetes import labels as names
@@ -76,6 +77,7 @@ def server_pod(
         arguments=[
             *("serve", "--model", MODEL_FOLDER, "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
             *("--drain-seconds", str(DRAIN_SECONDS)),
+            *recording(record.record_answers),
         ],
         variables=host_variables(
             labels={**record.labels, "deployment": record.name, "digest": record.digest},

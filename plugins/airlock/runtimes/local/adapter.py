@@ -32,6 +32,7 @@ from airlock.runtimes.base import (
     RuntimeSettings,
     Split,
     Status,
+    recording,
 )
 from airlock.runtimes.local import limits
 from airlock.runtimes.local.environment import source_digest
@@ -285,6 +286,7 @@ class LocalAdapter:
             arguments=[
                 *("serve", "--model", str(model), "--host", "127.0.0.1"),
                 *("--drain-seconds", str(max(1, int(0.8 * self._grace_seconds)))),
+                *recording(plan.record_answers),
             ],
             variables=_labels({**plan.labels, "deployment": plan.name, "digest": plan.digest}),
             cpu=self._cpu(plan.resources),
