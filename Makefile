@@ -74,4 +74,4 @@ lock: ## Renew requirements.lock from pyproject.toml, and the stack's deploy/req
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-host .venv-models .demo data
+	rm -rf .venv .venv-host .venv-models .venv-bench* .demo data

@@ -28,6 +28,9 @@ SCRIPTS: list[tuple[str, list[str], list[str]]] = [
     ("host_batch.py", [], ["--quick"]),
     ("host_rest.py", [], ["--quick"]),
     ("stream.py", [], ["--quick"]),
+    ("gateway.py", [], ["--quick"]),
+    ("servers.py", [], ["--quick"]),
+    ("stream_peers.py", [], ["--quick"]),
 ]
 
 
@@ -65,9 +68,80 @@ SMALL = """
 """
 
 
+Row = tuple[str, str, str, str, str]
+
+
+def gateway_rows(answer: dict[str, Any]) -> list[Row]:
+    """What the way through the gateway costs: time where nobody else asks, requests where many do."""
+    alone, many = (answer[f"connections_{connections}"] for connections in (1, 32))
+    rows: list[Row] = [
+        (
+            f"REST through the gateway, 1 connection, {name}",
+            f"{alone['gateway'][f'{name}_ms']:.2f} ms",
+            f"the same server asked directly: {alone['bare'][f'{name}_ms']:.2f} ms",
+            f"{alone['gateway'][f'added_ms_{name}']:+.2f} ms",
+            "",
+        )
+        for name in ("p50", "p99")
+    ]
+    rows.append(
+        (
+            "REST through the gateway, 32 connections",
+            f"{many['gateway']['requests_per_second']:,.0f} requests/s",
+            f"the same server asked directly: {many['bare']['requests_per_second']:,.0f} requests/s",
+            f"{many['gateway']['of_bare']:.2f} x",
+            "",
+        )
+    )
+    return rows
+
+
+def stream_peers_row(answer: dict[str, Any]) -> Row:
+    """The host's worker against mlserver's."""
+    host, mlserver = answer["host"], answer["mlserver"]
+    what = f"Kafka, {answer['records']:,} JSON records of 20 numbers, logistic regression"
+    measured = f"{host['records_per_second']:,} records/s"
+    against = f"mlserver {mlserver['version']}, which has no transactions"
+    if "not_measured" in mlserver:
+        return what, measured, f"{against}: not measured, {mlserver['not_measured']}", "", ""
+    against += f": {mlserver['records_per_second']:,} records/s"
+    return what, measured, against, f"{host['times_mlserver']:.2f} x", ""
+
+
+_SERVERS_HEAD = """
+## Servers for models
+
+One logistic regression of 20 numbers, one process, JSON in each server's own protocol; p50 and p99 with 1
+connection, requests/s with 32. `airlock_v2` is asked with the same requests as kserve and mlserver.
+
+| server | 1 row: p50 | p99 | requests/s | 100 rows: p50 | p99 | requests/s | cold start | memory |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+def servers_table(answer: dict[str, Any]) -> str:
+    """All servers, with the reason where one could not be measured."""
+    lines = []
+    for name, found in answer["servers"].items():
+        cells = [f"{name} {found['version']}"]
+        if "not_measured" in found:
+            cells += [f"not measured: {found['not_measured']}", *[""] * 7]
+            lines.append(f"| {' | '.join(cells)} |")
+            continue
+        for rows in (1, 100):
+            alone, many = (found[f"rows_{rows}_connections_{connections}"] for connections in (1, 32))
+            cells += [f"{alone['p50_ms']:.2f} ms", f"{alone['p99_ms']:.2f} ms"]
+            cells.append(f"{many['requests_per_second']:,.0f}")
+        cells += [f"{found['cold_start_s']:.1f} s", f"{found['memory_mib']} MiB"]
+        if found["processes"] > 1:
+            cells[-1] += f" in {found['processes']} processes"
+        lines.append(f"| {' | '.join(cells)} |")
+    return _SERVERS_HEAD + "\n".join(lines)
+
+
 def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
     """The document."""
-    dags, sqlite, postgresql, passage, batch, rest, stream = answers
+    dags, sqlite, postgresql, passage, batch, rest, stream, gateway, servers, stream_peers = answers
     linear, trees = batch["linear"], batch["trees"]
     rows = [
         (
@@ -136,6 +210,7 @@ def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
                 ("`mlflow models serve`", "times_mlflow", "3 x"),
             )
         ),
+        *gateway_rows(gateway),
         *(
             (
                 f"Kafka, {stream['records']:,} JSON records of 20 numbers, logistic regression",
@@ -150,6 +225,7 @@ def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
                 ("that loop with JSON and the model", "of_bare_scoring", ""),
             )
         ),
+        stream_peers_row(stream_peers),
         *(
             (
                 f"Picking a runtime among 10,000 ({found['database']})",
@@ -170,10 +246,13 @@ def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
         "| what | measured | against | ratio | aim |",
         "| --- | ---: | --- | ---: | --- |",
         *(f"| {' | '.join(row)} |" for row in rows),
+        servers_table(servers),
         "",
         "What each contestant does is said at the top of its script in `benchmarks/`. A passage's stages",
         "start real processes: the host in the model's environment, and one for each check in the checks",
         "environment. Tasks that do nothing are the least that Airflow needs for as many tasks.",
+        "On Kafka the host answers each record exactly once. mlserver begins at the end of the topic at each",
+        "start: what comes while it is down gets no answer, and what it works on when it ends may get none.",
         "",
         "<details><summary>All answers</summary>",
         "",

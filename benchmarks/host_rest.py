@@ -21,13 +21,9 @@ less than the number of requests a second.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +37,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import host_subjects as subjects
+import rest_load
 
 CONNECTIONS = (1, 32)
 PATIENCE_SECONDS = 180
@@ -58,7 +55,11 @@ class Server:
     body: Any
     ready: str
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process_id: int = 0
+
+    @property
+    def request(self) -> rest_load.Request:
+        return rest_load.Request(self.port, self.path, json.dumps(self.body))
 
 
 def main() -> None:
@@ -67,7 +68,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round of one second")
     parser.add_argument("--fastapi", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--load", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.quick:
@@ -75,8 +75,6 @@ def main() -> None:
     subjects.run_in_own_environment(__file__)
     if options.fastapi:
         serve_bare(options.fastapi, options.port)
-    elif options.load:
-        print(json.dumps(asyncio.run(put_under_load(**json.loads(options.load)))))
     else:
         with tempfile.TemporaryDirectory(prefix="airlock-bench-") as folder:
             report = measure(Path(folder), options.seconds, options.rounds)
@@ -92,19 +90,18 @@ def measure(folder: Path, seconds: float, rounds: int) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(running(server, folder)) for server in contestants(folder)]
         for server in servers:
-            answer = call(server)
+            answer = rest_load.ask(server.request)
             print(f"{server.name} answers {answer.decode().strip()}", file=sys.stderr, flush=True)
         for connections in CONNECTIONS:
             for turn in range(rounds + 1):
                 for server in servers:
-                    result = load(server, connections, seconds if turn else min(1.0, seconds))
+                    lasting = seconds if turn else min(1.0, seconds)
+                    result = rest_load.load(server.request, connections, lasting, server.process_id)
                     if turn:  # the first one warms up
                         runs.setdefault((server.name, connections), []).append(result)
     for connections in CONNECTIONS:
         results = {
-            name: {key: statistics.median(run[key] for run in found) for key in found[0]}
-            for (name, count), found in runs.items()
-            if count == connections
+            name: rest_load.medians(found) for (name, count), found in runs.items() if count == connections
         }
         for ours, theirs, key in (
             ("host_score", "fastapi", "of_fastapi"),
@@ -170,40 +167,17 @@ def contestants(folder: Path) -> list[Server]:
 @contextlib.contextmanager
 def running(server: Server, folder: Path) -> Iterator[Server]:
     """Start a server, wait until it answers, and end it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        server.port = free.getsockname()[1]
+    server.port = rest_load.free_port()
     command = [part.replace("{port}", str(server.port)) for part in server.command]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-    }
     log = folder / f"{server.name}.log"
-    with log.open("wb") as output:
-        server.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    try:
+    with rest_load.started(command, log, {"MLFLOW_DISABLE_TELEMETRY": "true"}) as process:
+        server.process_id = process.pid
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not answers(server):
-            if server.process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{server.name} did not start:\n{log.read_text(errors='replace')}")
             time.sleep(0.1)
         yield server
-    finally:
-        end(server.process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and what it started."""
-    import psutil
-
-    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
-    process.wait()
-    for child in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
 
 
 def answers(server: Server) -> bool:
@@ -214,87 +188,6 @@ def answers(server: Server) -> bool:
         return error.code == 404  # the bare handler has nothing but its one path
     except OSError:
         return False
-
-
-def call(server: Server) -> bytes:
-    """One request, to see that it is answered well."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{server.port}{server.path}",
-        data=json.dumps(server.body).encode(),
-        headers={"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        body: bytes = answer.read()
-    return body
-
-
-def load(server: Server, connections: int, seconds: float) -> dict[str, float]:
-    """Put a server under load from a process of its own."""
-    assert server.process is not None
-    task = {
-        "port": server.port,
-        "path": server.path,
-        "body": json.dumps(server.body),
-        "connections": connections,
-        "seconds": seconds,
-    }
-    before = processor_seconds(server.process.pid)
-    ended = subprocess.run(
-        [sys.executable, __file__, "--load", json.dumps(task)], stdout=subprocess.PIPE, check=True
-    )
-    result: dict[str, float] = json.loads(ended.stdout)
-    used = processor_seconds(server.process.pid) - before
-    return {
-        "requests_per_second": result["requests"] / result["seconds"],
-        "p50_ms": result["p50_ms"],
-        "p99_ms": result["p99_ms"],
-        "processor_ms": used / result["requests"] * 1000,
-    }
-
-
-def processor_seconds(pid: int) -> float:
-    """Of a process and its children so far."""
-    import psutil
-
-    parent = psutil.Process(pid)
-    times = [one.cpu_times() for one in (parent, *parent.children(recursive=True))]
-    return sum(time.user + time.system for time in times)
-
-
-async def put_under_load(
-    port: int, path: str, body: str, connections: int, seconds: float
-) -> dict[str, float]:
-    """Send requests one after the other on each of some connections, and count the good answers.
-
-    :raises RuntimeError: an answer was not 200.
-    """
-    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-    request = f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
-    deadline = time.perf_counter() + seconds
-    times: list[float] = []
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (begin := time.perf_counter()) < deadline:
-            writer.write(request)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            if not answer.startswith(b"HTTP/1.1 200 "):
-                raise RuntimeError(answer.decode())
-            length = answer.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0]
-            await reader.readexactly(int(length))
-            times.append(time.perf_counter() - begin)
-        writer.close()
-
-    begin = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(connections)))
-    lasted = time.perf_counter() - begin
-    percentiles = statistics.quantiles(times, n=100)
-    return {
-        "requests": len(times),
-        "seconds": lasted,
-        "p50_ms": percentiles[49] * 1000,
-        "p99_ms": percentiles[98] * 1000,
-    }
 
 
 def serve_bare(folder: Path, port: int) -> None:

@@ -13,8 +13,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FEATURES = [f"feature_{number:02}" for number in range(20)]
 
-_ENVIRONMENT = ROOT / ".venv-bench"
+ENVIRONMENT = ROOT / ".venv-bench"
 _LOCK = "benchmarks/host-requirements.lock"
+
+PYTHON = ENVIRONMENT / "bin" / "python"
+HOST = {
+    "PYTHONPATH": str(ROOT / "include" / "host"),
+    # The host lets OpenMP's threads sleep while they wait; on a busy machine the others need that as well.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""What the host needs of the process environment to run from there."""
 
 # Takes the rows as an array, as a bare handler does; twenty features that are all there.
 _SOURCE = """
@@ -38,18 +46,12 @@ def score(rows: np.ndarray) -> np.ndarray:
 
 def run_in_own_environment(script: str) -> None:
     """Go on with this script in the benchmarks' environment, which is made once; return if this is it."""
-    if Path(sys.prefix) == _ENVIRONMENT:
+    if Path(sys.prefix) == ENVIRONMENT:
         return
-    subprocess.run([ROOT / "scripts" / "prepare", _ENVIRONMENT.name, _LOCK], check=True)
-    # The host lets OpenMP's threads sleep while they wait; on a busy machine the others need that as well.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "include" / "host"),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    subprocess.run([ROOT / "scripts" / "prepare", ENVIRONMENT.name, _LOCK], check=True)
+    environment = {**os.environ, **HOST}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    python = str(_ENVIRONMENT / "bin" / "python")
-    os.execve(python, [python, script, *sys.argv[1:]], environment)
+    os.execve(PYTHON, [str(PYTHON), script, *sys.argv[1:]], environment)
 
 
 def learn(kind: str) -> Any:

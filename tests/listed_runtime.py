@@ -26,6 +26,9 @@ class ListedRuntime:
     def status(self, handle: Handle) -> Status:
         return Status("ready") if handle["name"] in self.deployments else Status("gone", "It is not there.")
 
+    def address(self, service: str, stage: str) -> str | None:
+        return None
+
     def list(self) -> Sequence[Handle]:
         if self.away:
             raise AdapterError("The engine does not answer.", mend="Start it.")

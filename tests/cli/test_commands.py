@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from airlock.orchestration.routers import Renewed
 from airlock.registry import Registry
 from tests.cli.conftest import Airlock, Server
 from tests.listed_runtime import ListedRuntime
@@ -415,6 +416,20 @@ def test_a_runtime_is_checked_and_cleaned(airlock: Airlock, there: ListedRuntime
     assert there.deployments == []
     assert "local is clean" in airlock("olga", "runtime", "clean", "local", "--yes").stdout
     assert airlock("dana", "runtime", "clean", "local", "--yes").exit_code == 1
+
+
+def test_a_runtimes_routes_are_renewed(
+    airlock: Airlock, there: ListedRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert airlock("olga", "runtime", "route", "local").stdout.strip() == "No service has traffic on local."
+
+    renewed = Renewed("cc-fraud", "LIVE", "https://models.example.com/cc-fraud/LIVE", "Nothing took it up.")
+    monkeypatch.setattr("airlock.web.runtimes.renew", lambda registry, name: [renewed])
+    done = airlock("olga", "runtime", "route", "local")
+
+    assert done.exit_code == 1
+    assert "cc-fraud in LIVE: https://models.example.com/cc-fraud/LIVE" in done.stdout
+    assert "Nothing took it up." in done.stderr
 
 
 def test_cleaning_prints_json_for_scripts(airlock: Airlock, there: ListedRuntime) -> None:

@@ -144,12 +144,19 @@ def test_answers_are_read_every_few_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    "document",
-    [[], {}, {"answers": [{}], "started": 1, "next": 1}, {"answers": [], "started": "x", "next": 1}],
+    "text",
+    [
+        "<html>",
+        "null",
+        "[]",
+        "{}",
+        '{"answers": [{}], "started": 1, "next": 1}',
+        '{"answers": [], "started": "x", "next": 1}',
+    ],
 )
-def test_what_is_no_answers_is_said(document: object) -> None:
+def test_what_is_no_answers_is_said(text: str) -> None:
     with pytest.raises(CheckError, match="something that is no answers"):
-        page(document)
+        page(text)
 
 
 _turns = st.lists(

@@ -30,6 +30,7 @@ from airlock.runtimes.base import (
     Job,
     JobHandle,
     JobStatus,
+    Split,
     Status,
 )
 from airlock.snapshots.manifest import Manifest
@@ -288,6 +289,10 @@ class AdapterContract:
 
         assert adapter.status(handle).state == "gone"
         assert adapter.logs(handle) == ""
+
+    def test_without_a_router_nothing_is_to_be_done(self, adapter: Adapter) -> None:
+        assert adapter.address("cc-fraud", "PROD") is None
+        assert adapter.route(Split("cc-fraud", "PROD", 1, {"dep-unknown": 100})).done
 
     def test_a_handle_is_plain_json_and_the_name_alone_is_enough(
         self, adapter: Adapter, connect: Connect, snapshot: Snapshot

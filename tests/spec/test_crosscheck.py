@@ -189,3 +189,36 @@ def test_misfits_of_a_service_that_is_written_in_python() -> None:
         ("datasets",),
     ]
     assert misfits(fitting, lifecycle) == []
+
+
+def with_a_gateway(stages: str) -> dict[str, str]:
+    """A runtime whose requests the gateway of a cluster divides."""
+    return {
+        "runtimes/cluster.yaml": f"""
+            runtime: cluster
+            kind: kubernetes
+            stages: {stages}
+            options: {{gateway: {{name: front, host: models.example.com}}}}
+            """
+    }
+
+
+STICKY = changed(
+    "lifecycles/standard.yaml",
+    "  - name: PROD\n",
+    "  - name: PROD\n    rollout: {strategy: canary, sticky: {header: X-Customer}}\n",
+)
+
+
+def test_a_gateway_of_a_cluster_cannot_keep_callers_on_one_version(tmp_path: Path) -> None:
+    problem = only_problem(write_good(tmp_path, **STICKY, **with_a_gateway("[PROD]")))
+
+    assert problem.file == tmp_path / "lifecycles/standard.yaml"
+    assert problem.line == 8
+    assert "the gateway of the runtime 'cluster' cannot keep callers on one version" in str(problem)
+    assert "run 'airlock gateway'" in str(problem)
+
+
+def test_a_gateway_at_another_stage_does_not_matter(tmp_path: Path) -> None:
+    load_include(write_good(tmp_path, **STICKY, **with_a_gateway("[DEV]")))
+    load_include(write_good(tmp_path / "2", **with_a_gateway("[PROD]")))

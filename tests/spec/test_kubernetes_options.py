@@ -30,6 +30,11 @@ def test_nothing_must_be_said() -> None:
         {"ingress": {"host": "{deployment}.models.example.com", "tls": True, "tls_secret": "a"}},
         {"route": {"host": "a-{deployment}.example.com", "gateway": "front"}},
         {"kserve": {"canary_percent": 0}},
+        {"gateway": {"name": "front", "host": "models.example.com"}},
+        {
+            "gateway": {"name": "front", "namespace": "infra", "host": "a", "listener": "https", "tls": True},
+            "kserve": {},
+        },
         {"tolerations": [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoExecute"}]},
         {"user": None, "keep_jobs": "2h", "requests": {"cpu": 0.5, "memory": "256MiB"}},
         {"pod_template": {"metadata": {"annotations": {"a": "b"}}, "spec": {"hostAliases": None}}},
@@ -58,6 +63,14 @@ def test_each_option_counts_for_the_digest() -> None:
         ({"autoscale": {"most": 1, "least": 2}}, "most (1) is less than least (2)"),
         ({"autoscale": {"least": 2}}, "most"),
         ({"ingress": {"host": "models.example.com"}}, "the same for every deployment"),
+        ({"gateway": {"name": "front"}}, "host"),
+        ({"gateway": {"name": "front", "host": "{deployment}.example.com"}}, "is not a host name"),
+        ({"gateway": {"name": "front", "host": "10.0.0.1"}}, "is not a host name"),
+        ({"gateway": {"name": "front", "host": "a..b"}}, "is not a host name"),
+        (
+            {"gateway": {"name": "front", "host": "a"}, "kserve": {"canary_percent": 5}},
+            "both the gateway and KServe's canary_percent",
+        ),
         ({"ingress": {"host": "{service}.{deployment}.example.com"}}, "is not a host name"),
         ({"ingress": {"host": "http://{deployment}"}}, "is not a host name"),
         (

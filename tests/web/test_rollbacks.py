@@ -9,6 +9,7 @@ import pytest
 from airlock.registry import Registry
 from airlock.registry.records import RolloutRecord
 from airlock.spec import Mode, load_include
+from tests.listed_runtime import ListedRuntime
 from tests.web.application import AsUser
 from tests.web.story import API, Story, project_folder
 
@@ -161,3 +162,23 @@ def test_ending_a_rollout_sends_all_requests_back_to_the_version_in_use(
 
     ended = registry.rollouts.get(rollout.id)
     assert (ended.outcome, ended.reason) == ("rolled_back", "rita: Customers call.")
+
+
+def test_where_shows_the_address_that_stays(
+    story: Story, as_user: AsUser, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the version in use, where the runtime has a router of its own."""
+    begin_a_rollout(story, registry)
+    monkeypatch.setattr(
+        ListedRuntime, "address", lambda self, service, stage: f"https://front/{service}/{stage}"
+    )
+    monkeypatch.setattr("airlock.runtimes.adapter_for", lambda spec, settings: ListedRuntime())
+
+    rows = as_user("vera").get(f"{SERVICE}/where").json()
+
+    assert {(row["current"], row["url"]) for row in rows} == {
+        (True, "https://front/cc-fraud/LIVE"),
+        (False, None),
+    }
+    then = as_user("vera").get(f"{SERVICE}/where", params={"at": "2099-01-01T12:00Z"}).json()
+    assert {row["url"] for row in then} <= {None}

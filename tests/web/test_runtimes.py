@@ -49,6 +49,13 @@ def test_checking_a_runtime_remembers_what_was_found(
     assert registry.catalog.runtime("local").health.ok is False
 
 
+def test_a_runtime_without_services_in_use_has_nothing_to_route(
+    as_user: AsUser, there: ListedRuntime
+) -> None:
+    assert as_user("olga").post(f"{API}/runtimes/local/route", json={}).json() == []
+    assert as_user("vera").post(f"{API}/runtimes/local/route", json={}).status_code == 403
+
+
 def test_checking_a_runtime_names_what_nothing_needs(as_user: AsUser, there: ListedRuntime) -> None:
     there.deployments, there.jobs = [UNKNOWN], [f"{UNKNOWN}-smoke-1-records"]
 

@@ -91,7 +91,8 @@ def where(
                 row["state"] + ("" if row["current"] else " (not current)"),
                 row["since"][:16].replace("T", " "),
                 ", ".join(row["approved_by"]),
-                " ".join(
+                row["url"]
+                or " ".join(
                     endpoint.get("url", "") for endpoint in row["endpoints"] if endpoint["kind"] != "metrics"
                 ),
             ]

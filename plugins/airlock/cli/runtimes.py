@@ -53,6 +53,22 @@ def check(name: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def route(name: Name, as_json: AsJson = False) -> None:
+    """Let a runtime's own gateway divide requests as the registry says, for all services in use there."""
+    found = _post(name, "route")
+    if as_json:
+        print_json(found)
+    elif not found:
+        say(f"No service has traffic on {name}.")
+    for each in found if not as_json else ():
+        say(f"{each['service']} in {each['stage']}: {each['url']}")
+        if each["problem"]:
+            err().print(each["problem"], style="red", markup=False)
+    if any(each["problem"] for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def clean(
     name: Name,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
@@ -103,12 +119,11 @@ def uncordon(name: Name, as_json: AsJson = False) -> None:
     _show(_post(name, "uncordon"), as_json)
 
 
-def _post(name: str, act: str, **body: Any) -> dict[str, Any]:
+def _post(name: str, act: str, **body: Any) -> Any:
     from airlock.cli.client import connect, segment
 
     with connect() as api:
-        found: dict[str, Any] = api.post(f"runtimes/{segment(name)}/{act}", body)
-    return found
+        return api.post(f"runtimes/{segment(name)}/{act}", body)
 
 
 def _show(runtime: dict[str, Any], as_json: bool) -> None:

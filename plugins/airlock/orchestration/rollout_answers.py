@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airlock.exceptions import CheckError
 from airlock.orchestration import stream_answers
-from airlock.orchestration.stream_traffic import is_worker
+from airlock.orchestration.streams import is_worker
 from airlock.orchestration.version_server import ask_server
 from airlock.rollouts import Compared, Comparison
 from airlock.rollouts.recorded import PAGE, RING, Position, Recording, page
@@ -83,7 +83,7 @@ def _recorded(deployment: DeploymentRecord, position: Position) -> Recording:
 def _page(deployment: DeploymentRecord, after: int) -> Recording:
     answer = ask_server(deployment, _PATH, after=after, limit=PAGE)
     if answer.is_success:
-        return page(answer.json())
+        return page(answer.text)
     raise CheckError(
         f"{deployment.snapshot_name} keeps no answers to compare: it was deployed before its stage's rollout "
         "had a guard that compares them."

@@ -13,6 +13,7 @@ from airlock.orchestration.failures import wait_for
 from airlock.orchestration.links import REPORT
 from airlock.orchestration.passage_task import PassageTask
 from airlock.orchestration.placement import Placement, champion_name
+from airlock.orchestration.streams import is_worker
 from airlock.orchestration.watching import Watch
 from airlock.spec import Check, Dataset
 
@@ -83,7 +84,7 @@ class RunCheck(StageOperator):
             digest=task.snapshot.digest,
             manifest=manifest,
             # A worker of a stream takes no requests: it is asked as a batch is, in its own environment.
-            mode="batch" if _is_stream(deployment) else deployment.mode,
+            mode="batch" if is_worker(deployment) else deployment.mode,
             scratch=files.locate(project, scratch),
             endpoint=(endpoint.get("inside") or endpoint["url"]) if endpoint else None,
             champion=Champion(champion.name, champion.digest, champion.manifest) if champion else None,
@@ -196,10 +197,6 @@ class RunCheck(StageOperator):
             files.remove_folder(scratch)
         except AirlockError as error:
             self.log.warning("What the check left could not be removed: %s", error)
-
-
-def _is_stream(deployment: DeploymentRecord) -> bool:
-    return any(endpoint["kind"] == "kafka" for endpoint in deployment.endpoints)
 
 
 def report_url(task: PassageTask, stage: str) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airlock.orchestration.stream_traffic import is_worker
-from airlock.orchestration.streams import stream_content
+from airlock.orchestration.streams import is_worker, stream_content
 from airlock.rollouts import Compared, Comparison, due
 from airlock.runtimes.streams import StreamRole
 from airlock.spec import Guarded, Rollout, Shadow, Stage

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from airlock.exceptions import AdapterError, CheckError, DeploymentFailed
 from airlock.orchestration.configuration import load_settings
 from airlock.orchestration.stream_moves import Drain, InForce, Take, next_move, reader_of, roles
-from airlock.orchestration.streams import stream_content
+from airlock.orchestration.streams import is_worker, stream_content
 from airlock.orchestration.version_server import ask_server
 from airlock.rollouts import Reading, read
 from airlock.runtimes.streams import IDLE, Reads, StreamRole
@@ -41,11 +41,6 @@ _SECONDS_TO_REFUSE = 5.0
 """After this time a worker that takes its file for wrong means the new one."""
 
 _INTERVAL_SECONDS = 0.25
-
-
-def is_worker(deployment: DeploymentRecord) -> bool:
-    """Whether a deployment reads a topic instead of listening for requests."""
-    return any(endpoint["kind"] == "kafka" for endpoint in deployment.endpoints)
 
 
 def follow(registry: Registry, service: str, stage: str, *, ending: Collection[str] = ()) -> None:

@@ -12,12 +12,18 @@ from airlock.spec import Kafka
 
 if TYPE_CHECKING:
     from airlock.orchestration.configuration import Settings
+    from airlock.registry.records import DeploymentRecord
     from airlock.runtimes.streams import StreamRole
 
 _BROKERS = "bootstrap.servers"
 
 # What such a connection may hold for Airflow's own clients: their group, and names of Python functions.
 _AIRFLOWS_OWN = {"group.id", "error_cb", "throttle_cb", "stats_cb", "log_cb", "on_commit"}
+
+
+def is_worker(deployment: DeploymentRecord) -> bool:
+    """Whether a deployment reads a topic instead of listening for requests."""
+    return any(endpoint["kind"] == "kafka" for endpoint in deployment.endpoints)
 
 
 def stream_content(

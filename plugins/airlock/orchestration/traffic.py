@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from airlock.exceptions import DeploymentFailed
 from airlock.orchestration import stream_traffic
+from airlock.orchestration.routers import find_routers, follow, router_of
+from airlock.orchestration.streams import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -41,12 +43,15 @@ def direct(
 
     :param shares: percents by deployment, 100 in all; empty where nobody answers.
     :param ending: ids of deployments that are taken away next.
-    :raises Conflict: one of the deployments is not ready any more.
+    :raises Conflict: one of the deployments is not ready any more, or no router reaches all of them.
+    :raises AdapterError: a runtime's own router cannot do it, or does not in time.
     :raises DeploymentFailed: a worker of a stream does not follow.
     """
+    routers = find_routers(registry, service, stage, shares, mirror)
     traffic = registry.traffic.direct(
         service, stage, shares, mirror=mirror, sticky=sticky, actor="airlock", reason=reason
     )
+    follow(registry, service, stage, routers)
     _wait_for_gateways(registry, traffic)
     stream_traffic.follow(registry, service, stage, ending=ending)
 
@@ -77,6 +82,7 @@ def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> N
         direct(registry, service, stage, back, reason=reason, ending=ending)
     else:
         # Whoever directed them may have been killed before everybody followed.
+        _tell_again(registry, registry.deployments.get(rollout.deployment_id))
         stream_traffic.follow(registry, service, stage, ending=ending)
 
 
@@ -100,6 +106,7 @@ def _withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> 
     if mirror is not None and mirror.deployment_id == deployment.id:
         mirror = None
     if deployment.id not in traffic.shares and mirror == traffic.mirror:
+        _tell_again(registry, deployment)
         stream_traffic.follow(registry, deployment.service, deployment.stage, ending=ending)
         return
     rest = {name: percent for name, percent in traffic.shares.items() if name != deployment.id}
@@ -113,6 +120,13 @@ def _withdraw(registry: Registry, deployment: DeploymentRecord, reason: str) -> 
         reason=reason,
         ending=ending,
     )
+
+
+def _tell_again(registry: Registry, deployment: DeploymentRecord) -> None:
+    """Let the router of a deployment's runtime follow: a killed try may have told the registry alone."""
+    service, stage = deployment.service, deployment.stage
+    if deployment.mode == "online" and not is_worker(deployment):
+        follow(registry, service, stage, router_of(registry, deployment.runtime, service, stage))
 
 
 def _wait_for_gateways(registry: Registry, traffic: Traffic) -> None:

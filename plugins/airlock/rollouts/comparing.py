@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airlock.rollouts.answers import MOST_PAIRS, Compared, Example, Label, Labels, Numbers
@@ -18,8 +18,9 @@ from airlock.rollouts.recorded import Recorded
 MOST_CHARACTERS = 100
 """So much is kept of a text in an example, or of a label."""
 
-Values = Sequence[Any]
+Values = list[tuple[Any, Any]]
 
+_NUMBERS = {int, float, type(None)}
 _GREATEST = 1e290
 
 
@@ -30,10 +31,50 @@ def compare(pairs: Iterable[tuple[Recorded, Recorded]], tolerance: float, exampl
     :param tolerance: numbers no further apart are the same.
     :param examples: how many answers that differ are kept.
     """
-    found = Compared()
+    n = differ = 0
+    outputs = _Outputs({}, Counter())
+    shown: list[Example] = []
     for new, current in pairs:
-        found = together(found, _compare(new, current, tolerance), examples)
-    return found
+        n += 1
+        apart = outputs.add(new, current, tolerance)
+        if apart or _shape(new) != _shape(current):
+            differ += 1
+            if len(shown) < examples:
+                row = min(apart, default=None)
+                shown.append(Example(new.request, row, _whole(current, row), _whole(new, row)))
+    numbers, labels = {}, {}
+    for (name, is_numbers), values in outputs.values.items():
+        if is_numbers:
+            numbers[name] = _of_numbers(values, outputs.differ[name, True])
+        else:
+            labels[name] = _of_labels(values, outputs.differ[name, False])
+    return Compared(n, differ, numbers, labels, tuple(shown))
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """What both versions gave for each output, by its name and whether that are numbers.
+
+    :param values: the new version's and the current one's.
+    :param differ: how many of them differ.
+    """
+
+    values: dict[tuple[str, bool], Values]
+    differ: Counter[tuple[str, bool]]
+
+    def add(self, new: Recorded, current: Recorded, tolerance: float) -> set[int]:
+        """Take in two answers to one request, and say which of their rows differ."""
+        apart: set[int] = set()
+        if new.columns is None or current.columns is None:
+            return apart
+        for name in sorted(new.columns.keys() & current.columns.keys()):
+            values = list(zip(new.columns[name], current.columns[name], strict=False))
+            where = [row for row, (mine, other) in enumerate(values) if _differ(mine, other, tolerance)]
+            apart.update(where)
+            types = {type(value) for pair in values for value in pair}
+            self.values.setdefault((name, types <= _NUMBERS), []).extend(values)
+            self.differ[name, types <= _NUMBERS] += len(where)
+        return apart
 
 
 def together(one: Compared, other: Compared, examples: int) -> Compared:
@@ -84,33 +125,9 @@ def _labels(one: Labels, other: Labels) -> Labels:
     return Labels(one.compared + other.compared, one.differ + other.differ, dict(confusion))
 
 
-def _compare(new: Recorded, current: Recorded, tolerance: float) -> Compared:
-    if new.columns is None or current.columns is None:
-        differ = new.status != current.status
-        example = Example(new.request, None, _whole(current), _whole(new))
-        return Compared(1, int(differ), examples=(example,) if differ else ())
-    numbers: dict[str, Numbers] = {}
-    labels: dict[str, Labels] = {}
-    apart: set[int] = set()
-    for name in sorted(new.columns.keys() & current.columns.keys()):
-        values = list(zip(new.columns[name], current.columns[name], strict=False))
-        where = [row for row, (mine, other) in enumerate(values) if _differ(mine, other, tolerance)]
-        apart.update(where)
-        if all(_is_number(value) for pair in values for value in pair if value is not None):
-            numbers[name] = _of_numbers(values, len(where))
-        else:
-            labels[name] = _of_labels(values, len(where))
-    shaped_alike = (new.status, new.rows, new.columns.keys()) == (
-        current.status,
-        current.rows,
-        current.columns.keys(),
-    )
-    if shaped_alike and not apart:
-        return Compared(1, 0, numbers, labels)
-    row = min(apart, default=None)
-    return Compared(
-        1, 1, numbers, labels, (Example(new.request, row, _whole(current, row), _whole(new, row)),)
-    )
+def _shape(answer: Recorded) -> object:
+    """What two answers have in common that may be the same."""
+    return answer.status, answer.rows, None if answer.columns is None else answer.columns.keys()
 
 
 def _of_numbers(values: Values, differ: int) -> Numbers:
@@ -133,6 +150,8 @@ def _of_labels(values: Values, differ: int) -> Labels:
 
 
 def _differ(mine: Any, other: Any, tolerance: float) -> bool:
+    if mine is other and mine == other:
+        return False
     if _is_number(mine) and _is_number(other):
         # Not by their difference alone: integers may be too large for one.
         return bool(mine != other) and not abs(mine - other) <= tolerance

@@ -7,6 +7,7 @@ is not compared: of a busy service the answers are a sample.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,12 +116,13 @@ class Position:
         )
 
 
-def page(document: Any) -> Recording:
+def page(text: str) -> Recording:
     """Understand one page of ``GET /airlock/answers``.
 
     :raises CheckError: it is something else.
     """
     try:
+        document = json.loads(text)
         answers = tuple(
             Recorded(
                 int(answer["sequence"]),
@@ -134,7 +136,7 @@ def page(document: Any) -> Recording:
         return Recording(float(document["started"]), answers, int(document["next"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckError(
-            f"The deployment's /airlock/answers shows something that is no answers: {error!r}."
+            f"The deployment's /airlock/answers shows something that is no answers: {error}."
         ) from None
 
 

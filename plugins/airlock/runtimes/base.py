@@ -169,6 +169,35 @@ def no_stream(name: str, runtime: str) -> AdapterError:
     )
 
 
+@dataclass(frozen=True)
+class Split:
+    """How the requests for a service at a stage are divided between deployments of one runtime.
+
+    :param number: grows with each change: what was asked for later is never replaced by what was before.
+    :param shares: percents by the name of the deployment, 100 in all; empty where none of them come here.
+    :param mirror: the deployment that gets copies, and of how many of a hundred requests.
+    :param sticky: the header whose value keeps a caller on one deployment.
+    """
+
+    service: str
+    stage: str
+    number: int
+    shares: Mapping[str, int]
+    mirror: tuple[str, int] | None = None
+    sticky: str | None = None
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Whether a runtime's router divides requests as it was asked to.
+
+    :param message: what it still waits for.
+    """
+
+    done: bool
+    message: str = ""
+
+
 class Adapter(Protocol):
     """What every kind of runtime can do. One contract test suite runs against all of them."""
 
@@ -198,6 +227,20 @@ class Adapter(Protocol):
         that failed begins again with the file of its plan.
 
         :raises AdapterError: the deployment is not there or is no stream, or the runtime cannot be reached.
+        """
+
+    def address(self, service: str, stage: str) -> str | None:
+        """Where applications reach a service at a stage, whatever versions are behind it.
+
+        ``None`` where the runtime has no router of its own: then Airlock's gateway divides requests.
+        """
+
+    def route(self, split: Split) -> Routed:
+        """Let the runtime's own router divide requests, and look whether it does by now.
+
+        Asked again it goes on. A kind or runtime without a router has nothing to do.
+
+        :raises AdapterError: the router cannot divide them so, or the runtime cannot be reached or refuses.
         """
 
     def undeploy(self, handle: Handle) -> None:

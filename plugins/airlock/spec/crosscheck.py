@@ -12,8 +12,9 @@ from airlock.spec.lifecycle import Lifecycle
 from airlock.spec.mistakes import Mistake, did_you_mean
 from airlock.spec.names import Mode
 from airlock.spec.policy import Approval, Policy
-from airlock.spec.rollout import Guarded, Shadow
+from airlock.spec.rollout import Canary, Guarded, Shadow
 from airlock.spec.runtime import RuntimeSpec
+from airlock.spec.runtime_options import KubernetesOptions
 from airlock.spec.service import Service
 from airlock.spec.topic_crosscheck import topic_clashes, topic_misfits
 
@@ -64,7 +65,11 @@ def errors(declarations: Declarations) -> Iterator[Finding]:
         ):
             yield policy, mistake
     for lifecycle in declarations.lifecycles.values():
-        yield from ((lifecycle, mistake) for mistake in _question_errors(lifecycle.spec, declarations))
+        for mistake in (
+            *_question_errors(lifecycle.spec, declarations),
+            *_sticky_errors(lifecycle.spec, declarations),
+        ):
+            yield lifecycle, mistake
 
 
 def warnings(declarations: Declarations) -> Iterator[Finding]:
@@ -128,6 +133,30 @@ def _question_errors(lifecycle: Lifecycle, declarations: Declarations) -> Iterat
         message = f"the policy of {stage.name} names no role, so nobody could be asked"
         place = ("stages", index, "rollout", "ask")
         yield Mistake(place, message, f"Add approvals to policies/{stage.name}.yaml, or do not ask.")
+
+
+def _sticky_errors(lifecycle: Lifecycle, declarations: Declarations) -> Iterator[Mistake]:
+    """Rollouts that keep callers on one version, where the gateway of a cluster would have to."""
+    services = [
+        service.spec
+        for service in declarations.services.values()
+        if service.spec.lifecycle == lifecycle.lifecycle
+    ]
+    for index, stage in enumerate(lifecycle.stages):
+        if not isinstance(stage.rollout, Canary) or stage.rollout.sticky is None:
+            continue
+        for runtime in (declared.spec for declared in declarations.runtimes.values()):
+            has_gateway = isinstance(runtime.options, KubernetesOptions) and runtime.options.gateway
+            if has_gateway and any(
+                _takes(runtime, service.service, stage.name, "online") for service in services
+            ):
+                message = (
+                    f"the gateway of the runtime {runtime.runtime!r} cannot keep callers on one version: "
+                    "the Gateway API has no way to say it"
+                )
+                mend = "Remove it, or take 'gateway' out of the runtime's options and run 'airlock gateway'."
+                yield Mistake(("stages", index, "rollout", "sticky"), message, mend, about_key=True)
+                break
 
 
 def _rollout_warnings(lifecycle: Lifecycle, declarations: Declarations) -> Iterator[Mistake]:

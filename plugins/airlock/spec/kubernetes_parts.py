@@ -15,6 +15,8 @@ from airlock.spec.size import Size
 
 _OBJECT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _HOST_NAME = r"^[a-z0-9{}]([a-z0-9.{}-]{0,251}[a-z0-9{}])?$"
+_ONE_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+_LONGEST_HOST = 253
 _DEPLOYMENT = "{deployment}"
 
 
@@ -38,6 +40,13 @@ def _check_host(host: str) -> str:
     return host
 
 
+def _check_one_host(host: str) -> str:
+    is_address = host.rpartition(".")[2].isdigit()
+    if re.fullmatch(_ONE_HOST, host) and len(host) <= _LONGEST_HOST and not is_address:
+        return host
+    raise refusal(f"{shown(host)} is not a host name", "Write it like 'models.example.com'.")
+
+
 ObjectName = Annotated[
     str,
     pydantic.AfterValidator(_check_object_name),
@@ -51,6 +60,13 @@ HostTemplate = Annotated[
     pydantic.WithJsonSchema({"type": "string", "pattern": r"\{deployment\}"}),
 ]
 """A host name with ``{deployment}`` where the name of the deployment belongs."""
+
+HostName = Annotated[
+    str,
+    pydantic.AfterValidator(_check_one_host),
+    pydantic.WithJsonSchema({"type": "string", "pattern": _ONE_HOST, "maxLength": _LONGEST_HOST}),
+]
+"""A host name."""
 
 
 class Requests(Spec):
@@ -125,6 +141,23 @@ class Route(Spec):
     gateway: ObjectName
     """The gateway's name."""
     gateway_namespace: ObjectName | None = None
+    """The gateway's namespace; without it, that of the runtime."""
+    listener: Line | None = None
+    """The gateway's listener (its ``sectionName``); without it, every one that fits."""
+    tls: bool = False
+    """Whether applications use https."""
+    port: int | None = pydantic.Field(default=None, ge=1, le=65_535)
+    """The gateway's port, where it is neither 80 nor 443."""
+
+
+class StableGateway(Spec):
+    """One address for each service and stage, whatever version is behind it, at a gateway of the cluster."""
+
+    name: ObjectName
+    """The gateway's name."""
+    host: HostName
+    """The host name that applications ask: ``<host>/<service>/<STAGE>/…``"""
+    namespace: ObjectName | None = None
     """The gateway's namespace; without it, that of the runtime."""
     listener: Line | None = None
     """The gateway's listener (its ``sectionName``); without it, every one that fits."""

@@ -18,6 +18,7 @@ from airlock.spec.kubernetes_parts import (
     PodTemplatePatch,
     Requests,
     Route,
+    StableGateway,
     Toleration,
 )
 from airlock.spec.names import Line, Name
@@ -171,6 +172,8 @@ class KubernetesOptions(ContainerOptions):
     """Makes online deployments reachable from outside the cluster, through an ingress controller."""
     route: Route | None = None
     """Makes online deployments reachable from outside the cluster, through a gateway."""
+    gateway: StableGateway | None = None
+    """Divides the requests for each service and stage between its versions, through the Gateway API."""
     kserve: KServe | None = None
     """Makes online deployments InferenceServices of KServe."""
     service_account: ObjectName | None = None
@@ -196,6 +199,15 @@ class KubernetesOptions(ContainerOptions):
         ways = [name for name in ("ingress", "route", "kserve") if getattr(self, name) is not None]
         if len(ways) > 1:
             raise refusal(f"there is both {ways[0]} and {ways[1]}", "Keep one of them.")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _one_who_divides(self) -> KubernetesOptions:
+        if self.gateway is not None and self.kserve is not None and self.kserve.canary_percent is not None:
+            raise refusal(
+                "both the gateway and KServe's canary_percent would divide requests",
+                "Remove canary_percent: with a gateway each deployment is an InferenceService of its own.",
+            )
         return self
 
 

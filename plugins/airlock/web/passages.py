@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 
+from airlock.exceptions import NotFound
 from airlock.orchestration.configuration import load_settings
 from airlock.orchestration.rollout_look import strategy_of
 from airlock.registry import Registry
@@ -17,6 +18,7 @@ from airlock.registry.records import (
     DeploymentRecord,
     GateRecord,
     PassageRecord,
+    WhereRow,
 )
 from airlock.rollouts import steps
 from airlock.web.airflow_private import DagAccessEntity, requires_access_dag
@@ -117,7 +119,11 @@ class PassageView:
 
 @dataclass(frozen=True)
 class WhereView:
-    """Where a service runs, or ran: see :class:`airlock.registry.records.WhereRow`."""
+    """Where a service runs, or ran: see :class:`airlock.registry.records.WhereRow`.
+
+    :param url: where applications ask, whatever version is behind it; only of the current version, and only
+        where its runtime has a router of its own.
+    """
 
     stage: str
     mode: str
@@ -131,6 +137,7 @@ class WhereView:
     approved_by: list[str]
     endpoints: tuple[dict[str, Any], ...]
     passage_id: str | None
+    url: str | None
 
 
 @router.get(
@@ -162,7 +169,18 @@ def where(
     at: Annotated[datetime | None, Query(description="A moment in the past, with its time zone.")] = None,
 ) -> list[WhereView]:
     """Where the service runs, or ran: stage, mode, runtime, version, who approved."""
-    return [WhereView(**vars(row)) for row in registry.history.where(dag_id, at)]
+    rows = registry.history.where(dag_id, at)
+    return [WhereView(**vars(row), url=None if at else _stable_url(registry, dag_id, row)) for row in rows]
+
+
+def _stable_url(registry: Registry, service: str, row: WhereRow) -> str | None:
+    if not row.current or row.mode != "online" or row.runtime is None:
+        return None
+    try:
+        runtime = registry.catalog.runtime(row.runtime)
+    except NotFound:  # it is in nobody's files any more
+        return None
+    return load_settings().adapter(runtime.spec).address(service, row.stage)
 
 
 def summary(passage: PassageRecord) -> PassageSummary:

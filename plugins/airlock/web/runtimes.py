@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from airlock.exceptions import AdapterError
 from airlock.orchestration.configuration import load_settings
 from airlock.orchestration.inventory import Drift, Orphan, clean, find_drift, find_orphans
+from airlock.orchestration.routers import Renewed, renew
 from airlock.registry.records import RuntimeRecord
 from airlock.web.airflow_private import action_logging, requires_access_dag
 from airlock.web.guards import RegistryDep, UserName, requires_configuration
@@ -157,6 +158,15 @@ def clean_runtime(name: str, unneeded: Unneeded, registry: RegistryDep, by: User
             for each, problem in cleaned.failed
         ],
     )
+
+
+@router.post(
+    "/runtimes/{name}/route",
+    dependencies=[Depends(requires_configuration), Depends(action_logging("airlock_route_runtime"))],
+)
+def route_runtime(name: str, nothing: Nothing, registry: RegistryDep) -> list[Renewed]:
+    """Let the runtime's own router do again what the registry says of all services in use there."""
+    return renew(registry, name)
 
 
 @router.post(

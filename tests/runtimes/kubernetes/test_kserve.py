@@ -15,6 +15,7 @@ import pytest
 from airlock.exceptions import AdapterError
 from airlock.runtimes.base import Endpoint
 from airlock.runtimes.kubernetes.cluster import INFERENCE_SERVICE, POD, Cluster, Kind
+from airlock.runtimes.kubernetes.http_route import Backend
 from airlock.runtimes.kubernetes.kserve import InferenceServices
 from airlock.runtimes.kubernetes.record import Record
 from airlock.runtimes.kubernetes.refusals import Refused
@@ -248,3 +249,31 @@ def test_an_inference_service_of_somebody_else_is_left_alone(cluster: Objects) -
 
     with pytest.raises(AdapterError, match="which Airlock did not make"):
         services(cluster, {"dep-1": first}, None).begin(first)
+
+
+@pytest.mark.parametrize("mode", ["Standard", "RawDeployment", ""])
+def test_routes_lead_to_the_service_of_the_predictor(cluster: Objects, mode: str) -> None:
+    first = record(runtime(kserve=KServe()), "dep-1")
+    driver = services(cluster, {"dep-1": first}, None)
+    driver.begin(first)
+    cluster.says(conditions=READY, **({"deploymentMode": mode} if mode else {}))
+
+    assert driver.backend(first) == Backend(first, "dep-1-predictor", 80)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"deploymentMode": "Knative"},
+        {"deploymentMode": "Serverless"},
+        {"components": {"predictor": {"latestCreatedRevision": "dep-1-predictor-00001"}}},
+    ],
+)
+def test_no_route_leads_to_a_serverless_predictor(cluster: Objects, status: dict[str, Any]) -> None:
+    first = record(runtime(kserve=KServe()), "dep-1")
+    driver = services(cluster, {"dep-1": first}, None)
+    driver.begin(first)
+    cluster.says(conditions=READY, **status)
+
+    with pytest.raises(AdapterError, match=r"is serverless.*take 'gateway' out"):
+        driver.backend(first)

@@ -11,13 +11,14 @@ import yaml
 
 from airlock.runtimes.kubernetes.permissions import missing, needed
 from airlock.spec import KubernetesOptions
-from airlock.spec.kubernetes_parts import Autoscale, Ingress, KServe, Route
+from airlock.spec.kubernetes_parts import Autoscale, Ingress, KServe, Route, StableGateway
 
 _PAGE = Path(__file__).resolve().parents[3] / "docs" / "run-on-kubernetes.md"
 _ALL = [
     KubernetesOptions(replicas=3, ingress=Ingress("{deployment}.a")),
     KubernetesOptions(autoscale=Autoscale(4, 2), route=Route("{deployment}.a", "front")),
     KubernetesOptions(kserve=KServe(10)),
+    KubernetesOptions(kserve=KServe(), gateway=StableGateway("front", "models.example.com")),
 ]
 
 

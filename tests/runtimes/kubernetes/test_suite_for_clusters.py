@@ -13,6 +13,7 @@ import pytest
 from ..conftest import Snapshot
 from .images import StubImages
 from .stub.cluster import StubCluster
+from .stub.controllers.gateways import OPEN
 from .stub.node.images import python_image
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.package_index]
@@ -37,7 +38,12 @@ def _run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
 def _pass(cluster: StubCluster, image: str, files: Sequence[str]) -> None:
     """Most of it is waiting: the files run at the same time."""
     runs = [
-        _run(f"{_SUITE}/{file}", KUBECONFIG=str(cluster.kubeconfig), AIRLOCK_TEST_IMAGE=image)
+        _run(
+            f"{_SUITE}/{file}",
+            KUBECONFIG=str(cluster.kubeconfig),
+            AIRLOCK_TEST_IMAGE=image,
+            AIRLOCK_TEST_GATEWAY=OPEN,
+        )
         for file in files
     ]
     outputs = [run.communicate()[0] for run in runs]

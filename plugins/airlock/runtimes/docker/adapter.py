@@ -22,7 +22,9 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
+    Routed,
     RuntimeSettings,
+    Split,
     Status,
     no_stream,
     stream_endpoints,
@@ -140,6 +142,14 @@ class DockerAdapter:
             self._stream_files.change(found, content)
         except Missing:
             raise no_stream(handle["name"], self._spec.runtime) from None
+
+    def address(self, service: str, stage: str) -> str | None:
+        """``None``: requests are divided by Airlock's gateway."""
+        return None
+
+    def route(self, split: Split) -> Routed:
+        """Nothing: Airlock's gateway follows the registry."""
+        return Routed(True)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away: its server once it has drained, then its jobs."""

@@ -20,12 +20,15 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
+    Routed,
     RuntimeSettings,
+    Split,
     Status,
     no_stream,
 )
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes.cluster import CONFIG_MAP, RULES_REVIEW, Cluster, Object
+from airlock.runtimes.kubernetes.http_route import Backend
 from airlock.runtimes.kubernetes.images import Images
 from airlock.runtimes.kubernetes.jobs import Jobs
 from airlock.runtimes.kubernetes.kserve import InferenceServices
@@ -35,6 +38,7 @@ from airlock.runtimes.kubernetes.permissions import missing, needed
 from airlock.runtimes.kubernetes.pod import HOST
 from airlock.runtimes.kubernetes.record import Record, record_of
 from airlock.runtimes.kubernetes.refusals import Refused
+from airlock.runtimes.kubernetes.routes import Routes
 from airlock.runtimes.kubernetes.servers import Servers
 from airlock.runtimes.kubernetes.streams import Streams
 from airlock.runtimes.kubernetes.waiting import wait_until_gone
@@ -71,6 +75,11 @@ class KubernetesAdapter:
         self._streams = Streams(*place)
         self._servers: Servers | InferenceServices = (
             InferenceServices(*place, self._staying) if self._options.kserve else Servers(*place)
+        )
+        self._routes = (
+            Routes(self._cluster, spec, self._options.gateway, self._namespace, self._backend)
+            if self._options.gateway is not None
+            else None
         )
         self._jobs = Jobs(*place)
 
@@ -140,6 +149,17 @@ class KubernetesAdapter:
         if record is None or record.topic is None:
             raise no_stream(handle["name"], self._spec.runtime)
         self._streams.change(record, content)
+
+    def address(self, service: str, stage: str) -> str | None:
+        """Where applications reach a service at a stage, if the runtime names a gateway."""
+        return self._routes.address(service, stage) if self._routes is not None else None
+
+    def route(self, split: Split) -> Routed:
+        """Let the gateway of the cluster divide requests, and look whether it does by now.
+
+        :raises AdapterError: it cannot divide them so, or the cluster cannot be reached or refuses.
+        """
+        return Routed(True) if self._routes is None else self._routes.follow(split)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away with all its objects and jobs, and wait a while until they are gone.
@@ -269,6 +289,15 @@ class KubernetesAdapter:
         """The record of a deployment that is not being taken away."""
         record = self._record(name)
         return None if record is None or record.is_going else record
+
+    def _backend(self, name: str) -> Backend:
+        record = self._staying(name)
+        if record is None or record.mode != "online":
+            raise AdapterError(
+                f"No requests can be sent to {name}: it is not online on {self._spec.runtime}.",
+                mend="Clear the task that deploys it.",
+            )
+        return self._servers.backend(record)
 
     def _take_away(self, record: Record) -> None:
         name, uid = record.object_name, record.uid

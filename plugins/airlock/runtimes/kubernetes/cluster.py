@@ -144,16 +144,18 @@ class Cluster:
         """
         return self._json("POST", kind.path(namespace), {"fieldManager": FIELD_MANAGER}, body=item)
 
-    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str | None = None) -> None:
         """Begin to delete an object after all that it owns; what is gone or is another one by now is well.
 
+        :param version: its ``resourceVersion``: where it has been changed since, it stays.
         :raises Refused: the cluster refuses.
         """
+        known = {"uid": uid} if version is None else {"uid": uid, "resourceVersion": version}
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Foreground",
-            "preconditions": {"uid": uid},
+            "preconditions": known,
         }
         try:
             self._json("DELETE", kind.path(namespace, name), body=options)

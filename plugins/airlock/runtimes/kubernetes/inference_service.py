@@ -21,6 +21,11 @@ PREVIOUS = "airlock/previous"
 BEGUN = "airlock/begun"
 """When the newest deployment was begun."""
 
+PREDICTOR_PORT = 80
+"""Where KServe's Service of a predictor listens, in Standard mode."""
+
+_MODE = "serving.kserve.io/deploymentMode"
+_STANDARD = frozenset({"standard", "rawdeployment"})
 _TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 _NOT_IN_KNATIVE = frozenset({"terminationGracePeriodSeconds", "topologySpreadConstraints"})
 """What Knative, below KServe's serverless mode, decides for itself."""
@@ -37,6 +42,20 @@ def name_of(record: Record, options: KubernetesOptions) -> str:
 def is_shared(options: KubernetesOptions) -> bool:
     """Whether deployments share an InferenceService."""
     return options.kserve is not None and options.kserve.canary_percent is not None
+
+
+def predictor_service(record: Record, options: KubernetesOptions) -> str:
+    """What KServe calls the Service of the predictor."""
+    return f"{name_of(record, options)}-predictor"
+
+
+def is_serverless(found: Object) -> bool:
+    """Whether Knative runs it: as KServe says, or before 0.15 as revisions show."""
+    status = found.get("status") or {}
+    mode = str(status.get("deploymentMode") or names.annotation(found, _MODE))
+    if mode:
+        return mode.lower() not in _STANDARD
+    return "latestCreatedRevision" in _predictor_status(status)
 
 
 def inference_service(

@@ -11,15 +11,19 @@ from airlock.runtimes.base import Endpoint, Status
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes import reasons
 from airlock.runtimes.kubernetes.cluster import INFERENCE_SERVICE, Cluster, Object
+from airlock.runtimes.kubernetes.http_route import Backend
 from airlock.runtimes.kubernetes.inference_service import (
     BEGUN,
     CONTAINER,
+    PREDICTOR_PORT,
     PREVIOUS,
     failure_in,
     inference_service,
+    is_serverless,
     is_shared,
     name_of,
     newest_is_ready,
+    predictor_service,
     tagged,
 )
 from airlock.runtimes.kubernetes.logs import PodLogs
@@ -112,6 +116,20 @@ class InferenceServices:
             own = tagged(status, "latest" if _newest(found) == record.name else "prev")
             return [Endpoint("rest", own)] if own else []
         return [Endpoint("rest", url, inside)] if url else []
+
+    def backend(self, record: Record) -> Backend:
+        """The Service that KServe makes for the predictor, as KServe's own routes name it.
+
+        :raises AdapterError: there is none that a route can lead to, because it is serverless.
+        """
+        found = self._get(record)
+        if found is not None and is_serverless(found):
+            raise AdapterError(
+                f"The InferenceService {found['metadata']['name']} is serverless: its Service leads back to "
+                "Knative's gateway, so that no route can divide requests for it.",
+                mend="Let KServe's default mode be Standard, or take 'gateway' out of the runtime's options.",
+            )
+        return Backend(record, predictor_service(record, self._options), PREDICTOR_PORT)
 
     def pods(self, record: Record) -> Sequence[Object]:
         """Its pods, oldest first."""

@@ -27,6 +27,7 @@ ROLE_RECORD = "deployment"
 """The record of a deployment, which owns everything that belongs to it."""
 ROLE_SERVER = "server"
 ROLE_JOB = "job"
+ROLE_ROUTE = "route"
 
 LONGEST_NAME = 45
 """Pods are called like what makes them, with up to 18 characters more; a label holds 63."""

@@ -51,6 +51,8 @@ def needed(
         ):
             if part is not None:
                 found.append((kind, ("create", "patch")))
+    if "online" in modes and options.gateway is not None:
+        found.append((ROUTE, (*_MAKES, "delete")))
     resources = [(kind.group, kind.plural, verbs) for kind, verbs in found]
     return [*resources, ("", "pods/log", ("get",))]
 

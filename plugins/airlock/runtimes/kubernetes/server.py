@@ -21,6 +21,7 @@ from airlock.runtimes.kubernetes.cluster import (
     Kind,
     Object,
 )
+from airlock.runtimes.kubernetes.http_route import parent
 from airlock.runtimes.kubernetes.pod import Pod
 from airlock.runtimes.kubernetes.record import Record, metadata, owner
 from airlock.spec import KubernetesOptions, RuntimeSpec
@@ -277,20 +278,12 @@ def _ingress(record: Record, options: KubernetesOptions) -> dict[str, Any]:
 
 def _route(record: Record, options: KubernetesOptions) -> dict[str, Any]:
     assert options.route is not None
-    parent: dict[str, Any] = {
-        "group": "gateway.networking.k8s.io",
-        "kind": "Gateway",
-        "name": options.route.gateway,
-    }
-    if options.route.gateway_namespace:
-        parent["namespace"] = options.route.gateway_namespace
-    if options.route.listener:
-        parent["sectionName"] = options.route.listener
+    route = options.route
     backend = {"group": "", "kind": "Service", "name": record.object_name, "port": PORT, "weight": 1}
     match = {"path": {"type": "PathPrefix", "value": "/"}}
     return {
-        "parentRefs": [parent],
-        "hostnames": [_host(options.route.host, record)],
+        "parentRefs": [parent(route.gateway, route.gateway_namespace, route.listener)],
+        "hostnames": [_host(route.host, record)],
         "rules": [{"matches": [match], "backendRefs": [backend]}],
     }
 

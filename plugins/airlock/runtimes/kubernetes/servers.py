@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airlock.runtimes.base import Endpoint, Status
+from airlock.runtimes.containers.layout import PORT
 from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes import reasons
 from airlock.runtimes.kubernetes.cluster import DEPLOYMENT, EVENT, POD, Cluster, Object
+from airlock.runtimes.kubernetes.http_route import Backend
 from airlock.runtimes.kubernetes.logs import PodLogs
 from airlock.runtimes.kubernetes.pod import HOST
 from airlock.runtimes.kubernetes.reasons import Finding
@@ -71,6 +73,10 @@ class Servers:
         """Where a server is reached."""
         inside = inside_address(record, self._namespace)
         return [Endpoint("rest", outside_address(record, self._options) or inside, inside)]
+
+    def backend(self, record: Record) -> Backend:
+        """Its Service, as routes name it."""
+        return Backend(record, record.object_name, PORT)
 
     def end(self, record: Record) -> None:
         """Nothing: all its objects go with its record."""

@@ -29,7 +29,9 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
+    Routed,
     RuntimeSettings,
+    Split,
     Status,
     no_stream,
     recording,
@@ -194,6 +196,14 @@ class LocalAdapter:
         except FileNotFoundError:
             pass
         raise no_stream(handle["name"], self._spec.runtime)
+
+    def address(self, service: str, stage: str) -> str | None:
+        """``None``: requests are divided by Airlock's gateway."""
+        return None
+
+    def route(self, split: Split) -> Routed:
+        """Nothing: Airlock's gateway follows the registry."""
+        return Routed(True)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away with its jobs: its processes to the last one, then its folder.

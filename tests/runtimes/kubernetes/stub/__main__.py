@@ -18,6 +18,7 @@ from .access import Access
 from .admission import check
 from .controllers.deployments import Deployments
 from .controllers.garbage import Garbage, Namespaces
+from .controllers.gateways import Gateways
 from .controllers.jobs import Jobs
 from .controllers.others import Autoscalers, Claims, Disruption, LostNodes, Quotas
 from .controllers.scheduler import Scheduler
@@ -51,6 +52,7 @@ class _Manager(threading.Thread):
             Disruption(),
             Autoscalers(),
             Quotas(),
+            Gateways(),
             LostNodes(),
             Garbage(),
         ]

@@ -11,6 +11,7 @@ import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]
 import referencing
 
+from ..custom_schemas import HTTP_ROUTE
 from .answers import invalid
 from .resources import Object, Resource
 
@@ -20,6 +21,23 @@ VERSION = kubernetes_validate.latest_version()
 _FOLDER = (
     resources.files("kubernetes_validate") / "kubernetes-json-schema" / f"v{VERSION.lstrip('v')}-local-strict"
 )
+
+
+_ROUTE = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "https://kubernetes.io/api/httproute/gateway/v1",
+    "properties": {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"$ref": "/api/_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+        "spec": HTTP_ROUTE,
+        "status": {"type": "object"},
+    },
+    "required": ["spec"],
+    "additionalProperties": False,
+    "type": "object",
+}
+"""Of the Gateway API, which comes not with Kubernetes."""
 
 
 @functools.cache
@@ -36,6 +54,8 @@ def _registry() -> Any:
 @functools.cache
 def of_kind(resource: Resource) -> dict[str, Any]:
     """The schema of one kind of objects."""
+    if resource.plural == "httproutes":
+        return _ROUTE
     group = resource.group.split(".")[0]
     version = f"{group}-{resource.version}" if group else resource.version
     file = _FOLDER / f"{resource.kind.lower()}-{version}.json"

@@ -184,6 +184,13 @@ class Store:
                     resource, name, "Precondition failed: UID in precondition differs from UID in object meta"
                 )
             owners = dict(self._owners[before["metadata"]["uid"]])
+            if configuration["metadata"].get("resourceVersion") not in (
+                *(None, ""),
+                before["metadata"]["resourceVersion"],
+            ):
+                raise conflict(
+                    resource, name, "the object has been modified; please apply your changes again"
+                )
             self._settle_conflicts(resource, before, configuration, wanted, owners, identity, force=force)
             dropped = owners.get(identity, frozenset()) - wanted
             owners[identity] = wanted
