@@ -59,9 +59,9 @@ class JsonBatches:
 def _is_value_a_line(lines: bytes, count: int) -> bool:
     """Whether the parser cannot take a part of one value for a part of another.
 
-    Each ends with a brace, and the newline behind it cannot be inside a text. So whatever begins in a value ends
-    there, since fields hold no objects: as many rows as values are one row for each. The parser takes a zero for
-    the end of everything, and passes over a byte order mark.
+    Each ends with a brace, and the newline behind it cannot be inside a text. So whatever begins in a value
+    ends there, since fields hold no objects: as many rows as values are one row for each. The parser takes a
+    zero for the end of everything, and passes over a byte order mark.
     """
     ends = lines.count(b"}\n") + lines.endswith(b"}")
     alone = lines.count(b"\n") == count - 1 and b"\0" not in lines
