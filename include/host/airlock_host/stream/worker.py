@@ -88,7 +88,7 @@ class Worker:
         self._measurements = measurements
         self._stream_file = stream_file
         self._end = end
-        # Few, since each costs as much as a twentieth of a record; the deployment's name tells the rest.
+        # Few, since each is paid for with every record; the deployment tells the rest.
         self._stamps: Headers = [
             (f"airlock-{name}", getattr(deployment, name).encode())
             for name in ("snapshot", "digest", "deployment")
