@@ -235,7 +235,7 @@ def bare(servers: str, source: str, target: str, records: int, name: str, model:
     consumer.subscribe([source])
     producer.init_transactions(30)
     headers = (
-        [(f"airlock-header-{number}", b"x" * 12) for number in range(9)] if name == "bare_headers" else None
+        [(f"airlock-header-{number}", b"x" * 12) for number in range(5)] if name == "bare_headers" else None
     )
     score = pickle.loads((model / "model.pkl").read_bytes()).predict_proba
     done = 0

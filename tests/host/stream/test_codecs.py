@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import fastavro
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -19,10 +20,12 @@ from hypothesis import strategies as st
 
 from airlock_host.columns import Columns
 from airlock_host.exceptions import InputUnusable, ModelFailed
+from airlock_host.json_rows import read_records
 from airlock_host.models import Model
 from airlock_host.schema import Schema
 from airlock_host.snapshot import Snapshot
 from airlock_host.stream.codecs import Codec, Reason, codec
+from airlock_host.stream.json_batches import JsonBatches
 from airlock_host.stream.scoring import score
 from airlock_host.stream.settings import Avro, StreamSettings
 from host.building import GOOD, INPUTS, OUTPUTS
@@ -222,3 +225,60 @@ def test_any_avro_has_one_fate(values: list[bytes | None]) -> None:
 @given(st.lists(st.none() | st.binary(max_size=80) | flipped(WRITE["arrow"]()), max_size=3))
 def test_any_arrow_has_one_fate(values: list[bytes | None]) -> None:
     one_fate_each("arrow", values)
+
+
+MANY = 60
+DOUBTFUL = (
+    *(
+        b'{"n": %b}' % number
+        for number in (b"-0", b"01", b"1e400", b"NaN", b"1.", b"9" * 30, b"5e-324", b"[1]")
+    ),
+    *(
+        b'{"n": 1, "s": "%b"}' % text
+        for text in (b"\xff", b"\\ud800", b"\\udc00", b"\n", b"\t", b"\\u0000", b"\0")
+    ),
+    *(b'{"n": 1, "i": %b}' % number for number in (b"1.0", b"1.5", b"1e2", b"9223372036854775808", b'"1"')),
+    *(b'{"n": 1, "t": "%b"}' % time for time in (b"2026-03-31T12:00:00Z", b"2026-02-30T12:00:00Z", b"now")),
+    *(b'{"n": 1, "b": %b}' % truth for truth in (b"true", b"null", b"1", b"True")),
+    *(b'{"n": 1, "n": 2}', b'{"n": 1, "x": 2}', b'{"i": 1}', b'{"n": null}', b'{"\\u006e": 1}', b"{}", b"[]"),
+    *(b'{"n": 1}{"n": 2}', b"", b" ", b'{"n": 1}\n', b'{"n":\n1}', b'{"n": 1} {"n":', b"2}", b'{"n": 1}\0{'),
+    *(
+        b'\xef\xbb\xbf{"n": 1}',
+        b'{"n": 1,}',
+        b'{"n": 1 /* */}',
+        b'{"n": {"n": 1}}',
+        b'{"n": 1, "s": "}',
+        b'{"}',
+    ),
+)
+FEW_FIELDS = Schema.read(
+    [
+        {"name": "n", "type": "number"},
+        *({"name": kind[0], "type": kind, "nullable": True} for kind in ("string", "integer", "boolean")),
+        {"name": "t", "type": "timestamp", "nullable": True},
+    ]
+)
+
+
+@given(
+    st.lists(st.sampled_from(DOUBTFUL) | flipped(b'{"n": 1.5, "s": "car", "b": true}'), max_size=5), st.data()
+)
+def test_many_together_are_read_as_one_by_one(doubtful: list[bytes], data: st.DataObject) -> None:
+    values = [b'{"n": %d, "s": "home", "i": 7}' % n for n in range(MANY)]
+    for value in doubtful:
+        values.insert(data.draw(st.integers(0, len(values))), value)
+    rows = JsonBatches(FEW_FIELDS).read(values)
+    if rows is not None:
+        one_by_one = read_records([orjson.loads(value) for value in values], FEW_FIELDS)
+        for field, array in rows:
+            np.testing.assert_array_equal(array, one_by_one[field.name])
+
+
+def test_right_values_are_read_together() -> None:
+    values = [
+        b'{"n": 1, "t": "2026-03-31T12:00:00Z"}',
+        b'{"i": 7, "b": true, "s": "\xc3\xa4", "n": 2.5}',
+    ] * MANY
+    rows = JsonBatches(FEW_FIELDS).read(values)
+    assert rows is not None
+    assert [array.tolist()[1] for _, array in rows] == [2.5, "ä", 7.0, True, None]

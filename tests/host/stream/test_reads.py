@@ -163,7 +163,7 @@ def test_a_canary_grows_and_takes_over(
     assert [worker.end() for worker in (old, new)] == [0, 0]
     answers = committed(stream, old, new)
     assert numbers_in(answers) == list(range(3 * RECORDS))
-    by_topic = {headers(one)["airlock-topic"] for one in answers if deployment(one) == "dep-2"}
+    by_topic = {headers(one)["airlock-origin"].split("/")[0] for one in answers if deployment(one) == "dep-2"}
     assert by_topic <= {stream.content["input"], files[0].content["share"]["topic"]}
 
 

@@ -26,8 +26,6 @@ def test_records_are_answered_and_stamped(stream: Stream, double: Path, start_wo
         AIRLOCK_SNAPSHOT="double@3",
         AIRLOCK_DIGEST="sha256:abc",
         AIRLOCK_DEPLOYMENT="dep-1",
-        AIRLOCK_SERVICE="doubling",
-        AIRLOCK_STAGE="SIT",
     )
     worker.ready()
     stream.wait()
@@ -41,11 +39,7 @@ def test_records_are_answered_and_stamped(stream: Stream, double: Path, start_wo
         "airlock-snapshot": "double@3",
         "airlock-digest": "sha256:abc",
         "airlock-deployment": "dep-1",
-        "airlock-service": "doubling",
-        "airlock-stage": "SIT",
-        "airlock-topic": stream.content["input"],
-        "airlock-partition": "2",
-        "airlock-offset": "1",
+        "airlock-origin": f"{stream.content['input']}/2/1",
     }
     assert worker.end() == 0, worker.log
 
@@ -86,7 +80,7 @@ def test_poison_goes_to_the_dead_letters_and_the_rest_is_answered(
         assert headers(letter)["airlock-reason"] == reason
         assert letter.value() == value
         assert headers(letter)["trace"] == str(n)
-        assert headers(letter)["airlock-offset"] == str(n)
+        assert headers(letter)["airlock-origin"] == f"{stream.content['input']}/0/{n}"
         assert letter.timestamp()[1] == 1_700_000_000_000 + n
     assert headers(dead[b"k1"])["airlock-message"] == (
         """field 'n' is the string "two"; expected a finite number"""
@@ -171,9 +165,7 @@ def test_a_slow_model_pauses_reading_and_stays_in_the_group(
     stream.wait()
     assert worker.metric("airlock_stream_paused") == {"": 0}
     assert [one.end() for one in (worker, other)] == [0, 0]
-    origins = [
-        (headers(one)["airlock-partition"], headers(one)["airlock-offset"]) for one in stream.answers()
-    ]
+    origins = [headers(one)["airlock-origin"] for one in stream.answers()]
     assert len(origins) == len(set(origins)) == 100
 
 

@@ -40,9 +40,11 @@ def read_answers(
     found: dict[Origin, dict[str, Any]] = {}
     for message in _messages(settings, topic, since):
         headers: dict[str, Any] = dict(message.headers() or [])
-        if headers.get("airlock-topic") != settings.input.encode():
+        source, _, place = headers.get("airlock-origin", b"").decode().partition("/")
+        if source != settings.input:
             continue
-        origin = int(headers["airlock-partition"]), int(headers["airlock-offset"])
+        partition, _, offset = place.partition("/")
+        origin = int(partition), int(offset)
         if not holds(percent, message.key(), settings.input, *origin):
             continue
         try:

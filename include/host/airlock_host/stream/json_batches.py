@@ -25,6 +25,8 @@ _TYPES: dict[FieldType, pa.DataType] = {
     "timestamp": pa.string(),
 }
 
+_NEWLINE, _BRACE = b"\n}"
+
 
 class JsonBatches:
     """Reads records of one schema."""
@@ -59,13 +61,16 @@ class JsonBatches:
 def _is_value_a_line(lines: bytes, count: int) -> bool:
     """Whether the parser cannot take a part of one value for a part of another.
 
-    Each ends with a brace, and the newline behind it cannot be inside a text. So whatever begins in a value ends
-    there, since fields hold no objects: as many rows as values are one row for each. The parser takes a zero for
-    the end of everything, and passes over a byte order mark.
+    Each ends with a brace, and the newline behind it cannot be inside a text. So whatever begins in a value
+    ends there, since fields hold no objects: as many rows as values are one row for each. The parser takes a
+    zero for the end of everything, and passes over a byte order mark.
     """
-    ends = lines.count(b"}\n") + lines.endswith(b"}")
-    alone = lines.count(b"\n") == count - 1 and b"\0" not in lines
-    return ends == count and alone and not lines.startswith(b"\xef")
+    if b"\0" in lines or lines.startswith(b"\xef"):
+        return False
+    codes = np.frombuffer(lines, dtype=np.uint8)
+    ends = np.append(np.flatnonzero(codes == _NEWLINE), len(lines)) - 1
+    # An empty first value has no end: its -1 stands for the last of all.
+    return len(ends) == count and bool(ends[0] >= 0) and bool((codes[ends] == _BRACE).all())
 
 
 def _column(table: pa.Table, field: Field) -> Any:

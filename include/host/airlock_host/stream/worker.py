@@ -88,9 +88,10 @@ class Worker:
         self._measurements = measurements
         self._stream_file = stream_file
         self._end = end
+        # Few, since each is paid for with every record; the deployment tells the rest.
         self._stamps: Headers = [
             (f"airlock-{name}", getattr(deployment, name).encode())
-            for name in ("snapshot", "digest", "deployment", "service", "stage")
+            for name in ("snapshot", "digest", "deployment")
         ]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._stopping = False
@@ -338,12 +339,10 @@ class Worker:
         ]
         produce = self._clients.producer.produce
         answers, poisons = outcome.answers, outcome.poisons
-        origins: dict[Partition, Headers] = {}
+        origins = {partition: f"{partition[0]}/{partition[1]}/".encode() for partition in batch.after}
         for position, message in enumerate(batch.own):
-            partition = _partition(message)
-            if partition not in origins:
-                origins[partition] = [*stamps, *_origin(partition)]
-            headers = [*origins[partition], ("airlock-offset", b"%d" % _offset(message))]
+            origin = b"%b%d" % (origins[_partition(message)], _offset(message))
+            headers = [*stamps, ("airlock-origin", origin)]
             answer = answers.get(position)
             if answer is None:
                 self._bury(message, headers, poisons[position])
@@ -504,10 +503,6 @@ def _timestamp(message: Message) -> int:
 
 def _headers(message: Message) -> Headers:
     return message.headers() or []  # type: ignore[return-value]
-
-
-def _origin(partition: Partition) -> Headers:
-    return [("airlock-topic", partition[0].encode()), ("airlock-partition", b"%d" % partition[1])]
 
 
 def _listed(partitions: Iterable[TopicPartition]) -> str:
