@@ -18,6 +18,7 @@ import yaml
 from typer.core import TyperGroup
 
 from airlock.cli.app import app
+from airlock.spec import Service, load_lifecycle, misfits
 from airlock.spec.load import load_include
 from tests.docs.console_blocks import (
     PAGES,
@@ -109,6 +110,14 @@ def test_the_files_of_the_first_model_are_valid_beside_what_ships(tmp_path: Path
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(body)
     assert "house-price" in load_include(tmp_path / "include").services
+
+
+def test_the_service_with_topics_passes_the_standard_life_cycle() -> None:
+    [written] = [block for block in blocks("docs/score-a-stream.md") if block.language == "yaml"]
+    service = Service.model_validate(yaml.safe_load(written.body))
+
+    assert misfits(service, load_lifecycle(PROJECT / "include", service.lifecycle)) == []
+    assert [stage for stage in ("DEV", "SIT", "UAT", "PROD") if service.stage_kafka(stage)] == ["UAT", "PROD"]
 
 
 def links() -> Iterator[tuple[str, str]]:

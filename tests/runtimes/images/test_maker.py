@@ -224,6 +224,33 @@ def test_a_known_image_is_taken_as_it_is(maker: Maker, snapshot: Snapshot) -> No
     assert maker(base="there/is:none").snapshot_image(manifest, known=image) == image
 
 
+def test_a_stream_has_an_image_of_its_own_and_leaves_the_first_as_it_was(
+    maker: Maker, snapshot: Snapshot, look: Look, docker_engine: DockerEngine
+) -> None:
+    manifest = snapshot()
+    server, stream = maker().snapshot_image(manifest), maker().snapshot_image(manifest, stream=True)
+    program = (
+        "import importlib.util as u; print([bool(u.find_spec(n)) for n in ('confluent_kafka', 'fastavro')])"
+    )
+
+    assert look(server, program).strip() == "[False, False]"
+    assert look(stream, program).strip() == "[True, True]"
+    tags = docker_engine.client().inspect_image(stream)["RepoTags"]
+    assert tags == [f"airlock/obedient:{manifest.digest.removeprefix('sha256:')}-stream"]
+    assert maker().snapshot_image(manifest) == server, "each is found again"
+    assert maker().snapshot_image(manifest, stream=True) == stream
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_known_image_without_or_with_the_packages_of_streams_is_refused(
+    maker: Maker, snapshot: Snapshot, stream: bool
+) -> None:
+    other = maker().snapshot_image(snapshot(), stream=not stream)
+
+    with pytest.raises(IntegrityError, match="with the packages of a stream"):
+        maker().snapshot_image(snapshot(), known=other, stream=stream)
+
+
 def test_a_known_image_of_another_engine_is_made_again(maker: Maker, snapshot: Snapshot) -> None:
     manifest = snapshot()
     image = maker().snapshot_image(manifest)

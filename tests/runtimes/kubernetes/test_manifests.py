@@ -320,11 +320,12 @@ def test_every_object_of_a_stream_is_valid(way: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("way", _WAYS_IN)
-def test_a_stream_is_one_pod_without_a_way_in_whatever_servers_are(way: str) -> None:
+def test_a_stream_is_one_pod_however_many_servers_are(way: str) -> None:
     items = everything_of_a_stream(runtime(**_WAYS_IN[way]), _STREAM)
     [server] = [item for item in items if item["kind"] == "Deployment"]
 
-    assert [item["kind"] for item in items] == ["ConfigMap", "Secret", "Deployment", "Service"]
+    ways_in = {"ingress": ["Ingress"], "ingress with tls": ["Ingress"], "route": ["HTTPRoute"]}.get(way, [])
+    assert [item["kind"] for item in items] == ["ConfigMap", "Secret", "Deployment", "Service", *ways_in]
     assert server["spec"]["replicas"] == 1
     assert server["spec"]["strategy"] == {"type": "Recreate"}
     [host] = [one for one in server["spec"]["template"]["spec"]["containers"] if one["name"] == "host"]

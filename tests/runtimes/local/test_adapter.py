@@ -16,6 +16,8 @@ from pathlib import Path
 
 import httpx
 import psutil  # type: ignore[import-untyped]
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 import pytest
 
 from airlock.exceptions import AdapterError
@@ -566,3 +568,24 @@ def test_only_streams_have_the_packages_of_streams(
     assert packages(stream) - packages(server) == {"confluent_kafka", "fastavro"}
     assert packages(server) <= packages(stream)
     assert ask(adapter, server, amount=4.0).json()[0]["doubled"] == 8.0
+
+
+def test_a_job_runs_in_the_environment_of_a_stream(
+    adapter: Adapter, brokers: Brokers, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    handle = ready(adapter, stream_plan(brokers, snapshot, brokers.topics()))
+    records = pa.table({"act": [""], "text": [""], "amount": [21.0]})
+    parquet.write_table(records, tmp_path / "records.parquet")
+    arguments = {
+        "kind": "score",
+        "input": [str(tmp_path / "records.parquet")],
+        "output": str(tmp_path / "scored"),
+        "rejects": None,
+        "provenance": {"run": "test"},
+    }
+
+    status = ended(adapter, adapter.submit(Job("job-1", "batch", arguments, handle)))
+
+    assert status.state == "succeeded", status.message
+    assert (status.result or {})["rows_out"] == 1
+    assert reads(adapter, handle) == "nothing"

@@ -186,11 +186,10 @@ def around(
         return kind.head(record.object_name, **said, ownerReferences=[owner(owned_by)])
 
     items = [(SERVICE, head(SERVICE) | {"spec": _service(pods)})]
-    if record.topic is not None:
-        return items
-    if fewest_pods(options) > 1:
+    is_stream = record.topic is not None
+    if fewest_pods(options) > 1 and not is_stream:
         items.append((DISRUPTION_BUDGET, head(DISRUPTION_BUDGET) | {"spec": _disruption_budget(pods)}))
-    if options.autoscale is not None:
+    if options.autoscale is not None and not is_stream:
         items.append((AUTOSCALER, head(AUTOSCALER) | {"spec": _autoscaler(record, options)}))
     if options.ingress is not None:
         item = head(INGRESS) | {"spec": _ingress(record, options)}

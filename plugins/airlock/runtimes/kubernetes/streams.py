@@ -12,7 +12,7 @@ from airlock.runtimes.kubernetes import labels as names
 from airlock.runtimes.kubernetes.cluster import DEPLOYMENT, POD, SECRET, Object
 from airlock.runtimes.kubernetes.record import Record, metadata, owner
 from airlock.runtimes.kubernetes.refusals import Refused
-from airlock.runtimes.kubernetes.server import STREAM_FILE, inside_address, stream_secret
+from airlock.runtimes.kubernetes.server import STREAM_FILE, inside_address, outside_address, stream_secret
 from airlock.runtimes.kubernetes.servers import Servers
 from airlock.spec import RuntimeSpec
 
@@ -44,7 +44,8 @@ class Streams(Servers):
     def endpoints(self, record: Record) -> Sequence[Endpoint]:
         """The topic, and where the worker says how it is."""
         inside = inside_address(record, self._namespace)
-        return stream_endpoints(str(record.topic), inside, inside)
+        outside = outside_address(record, self._options)
+        return stream_endpoints(str(record.topic), outside or inside, inside)
 
     def _runs(self, record: Record) -> bool:
         found = self._cluster.get(DEPLOYMENT, self._namespace, record.object_name)
