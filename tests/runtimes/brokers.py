@@ -68,7 +68,11 @@ class Brokers:
 
     def answers(self, kafka: Kafka) -> list[float]:
         """What was answered so far, in order of size."""
-        return sorted(json.loads(message.value() or b"")["doubled"] for message in self.read(kafka.output))
+        return self.answers_in(kafka.output)
+
+    def answers_in(self, topic: str) -> list[float]:
+        """The answers in one topic, in order of size."""
+        return sorted(json.loads(message.value() or b"")["doubled"] for message in self.read(topic))
 
     def read(self, topic: str) -> list[Message]:
         """All there is in a topic now."""

@@ -60,6 +60,52 @@ class TestStreams(StreamContract):
         return connect
 
 
+@pytest.mark.timeout(600)
+def test_what_a_shadow_answers_is_compared_in_the_checks_environment(
+    adapter: Adapter, brokers: Brokers, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    kafka = brokers.topics()
+    current, new = (ready(adapter, stream_plan(brokers, snapshot, kafka)) for _ in range(2))
+    shadow = StreamRole("shadow", shadow_percent=100)
+    adapter.stream(new, brokers.file(kafka, new["name"], shadow))
+    adapter.stream(current, brokers.file(kafka, current["name"], StreamRole("input")))
+
+    def shadow_has_begun() -> bool:
+        """It begins at the end of the topic, whenever it has joined its group."""
+        brokers.write(kafka, range(20))
+        return bool(brokers.read(kafka.shadow))
+
+    wait_for(shadow_has_begun, seconds=60)
+    brokers.write(kafka, range(100, 140))
+    expected = {2.0 * amount for amount in range(100, 140)}
+    for topic in (kafka.output, kafka.shadow):
+        wait_for(lambda topic=topic: brokers.answers_in(topic), lambda found: expected <= set(found))
+
+    job = Job(
+        name="dep-1-rol-1-0",
+        command="check",
+        arguments={
+            "kind": "shadow",
+            "stream": brokers.file(kafka, current["name"], StreamRole("input")),
+            "shadow": brokers.file(kafka, new["name"], shadow),
+            "output": [{"name": "doubled", "type": "number"}],
+            "atol": 1e-6,
+            "since": time.time() - 600,
+        },
+        is_secret=True,
+    )
+    status = ended(adapter, adapter.submit(job))
+
+    assert status.state == "succeeded", status.message
+    assert status.result is not None
+    assert status.result["n"] >= 40
+    assert status.result["differ"] == 0
+    assert status.result["only_current"]["n"] == status.result["only_shadow"]["n"] == 0
+    assert "doubled" in status.result["figures"][0]["title"]
+    assert SECRET not in json.dumps(status.result)
+    assert SECRET not in adapter.logs({"name": job.name})
+
+
 class TestContract(AdapterContract):
     """What is asked of every kind."""
 
