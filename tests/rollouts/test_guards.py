@@ -56,7 +56,7 @@ def test_a_sentence_says_the_numbers() -> None:
     assert finding.sentence == (
         "80 of 1,000 requests failed, and 20 of 9,000 of the current version: more than 0.01 above it."
     )
-    assert (finding.new, finding.limit) == (0.08, "at most 1 points above the current version")
+    assert (finding.new, finding.limit) == (0.08, "at most 1 percentage point above the current version")
 
 
 def test_what_is_plain_fails_before_the_end_and_nothing_passes_before_it() -> None:

@@ -136,7 +136,7 @@ ROLLOUT_EVIDENCE: dict[str, Any] = {
                     "new": 0.0833,
                     "current": 0.0088,
                     "unit": "share",
-                    "limit": "at most 1 points above the current version",
+                    "limit": "at most 1 percentage point above the current version",
                     "sentence": "12 requests are <few>.",
                 }
             ],

@@ -36,7 +36,8 @@ def judge(guard: ErrorRateGuard, new: Measured, current: Measured, look: Look) -
         told += f": more than {guard.max_increase:.3g} above it"
     if status == "inconclusive":
         told += f", which does not tell{look.missing(n, new.of)}"
-    limit = f"at most {100 * guard.max_increase:.3g} points above the current version"
+    points = f"{100 * guard.max_increase:.3g}"
+    limit = f"at most {points} percentage point{'' if points == '1' else 's'} above the current version"
     yield Finding("error rate", status, share, current_share, "share", limit, f"{told}.")
     if guard.max is not None:
         yield _below(guard.max, guard.confidence, new, look)
