@@ -23,7 +23,7 @@ KAFKA = Kafka("events", "PROD.numbers", "PROD.products")
 
 
 class Records:
-    """Numbers, written to the input without a pause."""
+    """Numbers, written to the input all the while: few, since all answers are read again and again."""
 
     def __init__(self, servers: str) -> None:
         self.count = 0
@@ -45,7 +45,7 @@ class Records:
             value = json.dumps({"value": self.count})
             self._producer.produce(KAFKA.input, value, key=f"customer-{self.count % 97}")
             self._producer.poll(0)
-            time.sleep(0.01)
+            time.sleep(0.025)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ class Brokers:
         )
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
         found, ended = [], set()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         try:
             while len(ended) < PARTITIONS:
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end"
