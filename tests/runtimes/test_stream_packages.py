@@ -40,7 +40,7 @@ def test_what_the_snapshot_has_itself_stays_what_it_is() -> None:
 
 def test_a_version_that_the_host_cannot_use_is_refused() -> None:
     with pytest.raises(
-        AdapterError, match=r"has confluent-kafka 1\.9\.2, and a stream needs confluent-kafka>=2"
+        AdapterError, match=r"has confluent-kafka 1\.9\.2, and a stream needs confluent-kafka<3,>=2\.6"
     ):
         with_stream_packages("confluent-kafka==1.9.2 \\\n    --hash=sha256:00\n", HOST_SOURCE)
 

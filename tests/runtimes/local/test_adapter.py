@@ -120,6 +120,8 @@ def adapter(connect: Connect) -> Iterator[Adapter]:
     yield adapter
     for handle in adapter.list():
         adapter.undeploy(handle)
+    for handle in adapter.list_jobs():
+        adapter.remove_job(handle)
 
 
 @pytest.fixture
