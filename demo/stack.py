@@ -96,7 +96,7 @@ class AirflowStack:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports[1]),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports[2]),
             # A chain of short tasks waits for the scheduler's idle sleep otherwise (1 s for each task).
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(ports[3]),
             "AIRFLOW__AIRLOCK__INCLUDE_FOLDER": str(self.include),
         }
@@ -239,7 +239,7 @@ class AirflowStack:
                     raise StackError(f"{component} ended:\n{self.log_tail(component)}")
             if time.monotonic() >= deadline:
                 raise StackError(f"{otherwise} within {seconds:.0f} s.")
-            time.sleep(0.5)  # each look costs the API server as much as a short task
+            time.sleep(0.1)
 
     def log_tail(self, component: str, lines: int = 40) -> str:
         """The end of a component's log."""
