@@ -208,3 +208,20 @@ def test_the_report_is_a_page_in_which_nothing_runs(story: Story, as_user: AsUse
     assert "credit-card-fraud@1" in page.text
     assert "model-risk" in page.text
     assert as_user("vera").get(f"{API}/reports/{gate.passage_id}/MOON").status_code == 404
+
+
+def test_a_gate_shows_the_evidence_that_it_asks_about(
+    story: Story, as_user: AsUser, registry: Registry
+) -> None:
+    gate = story.at_the_gate()
+    again = {"check": "smoke", "kind": "smoke", "status": "warn", "summary": "Slowly.", "metrics": []}
+    registry.evidence.record(gate.passage_id, "dep-lab", "LAB", "smoke", again)
+
+    [view] = as_user("rita").get(f"{API}/gates").json()
+
+    assert (view["evidence_digest"], view["policy_digest"]) == (gate.evidence_digest, gate.policy_digest)
+    answer = as_user("rita").post(
+        f"{API}/passages/{gate.passage_id}/decisions", json={"stage": "LIVE", "verdict": "approve"}
+    )
+    assert answer.status_code == 409
+    assert view["why_not_you"] in answer.json()["message"]

@@ -151,15 +151,20 @@ def _view(registry: Registry, gate: GateRecord, user: str) -> GateView:
         opened_at=gate.opened_at,
         expires_at=gate.expires_at,
         url=run_url(gate.dag_id, gate.run_id),
+        **_asked(gate),
         **asks(registry, passage, gate, user),
     )
 
 
+def _asked(gate: GateRecord) -> dict[str, Any]:
+    """What an answer is bound to: what the gate showed, whatever has come since."""
+    return {"evidence_digest": gate.evidence_digest, "policy_digest": gate.policy_digest}
+
+
 def _asks_to_enter(registry: Registry, passage: PassageRecord, gate: GateRecord, user: str) -> dict[str, Any]:
     facts = _facts(registry, passage, gate.stage)
-    asked = {"evidence_digest": facts.evidence_digest, "policy_digest": facts.policy_digest}
+    asked = _asked(gate)
     return {
-        **asked,
         "missing": _missing(facts),
         "decisions": list(facts.decisions),
         "why_not_you": judge_vote(facts, user=user, verdict="approve", **asked),
@@ -173,9 +178,8 @@ def _asks_of_rollout(
 ) -> dict[str, Any]:
     stage = str(stage_in_question(gate.stage))
     question = gather_question(registry, passage, stage)
-    asked = {"evidence_digest": gate.evidence_digest, "policy_digest": gate.policy_digest}
+    asked = _asked(gate)
     return {
-        **asked,
         "missing": [MissingApproval(f"one person with a role of {stage}", list(question.candidates))],
         "decisions": list(question.decisions),
         "why_not_you": question.refusal(user=user, verdict="approve", **asked),
