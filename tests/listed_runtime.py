@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from airlock.exceptions import AdapterError
-from airlock.runtimes.base import Handle, Health, JobHandle, Status
+from airlock.runtimes.base import Handle, Health, JobHandle, Status, WithoutRouter
 
 _Names = list[str]
 
 
-class ListedRuntime:
+class ListedRuntime(WithoutRouter):
     """Holds names only; ``stuck`` ones cannot be removed, and ``away`` means that it cannot be asked."""
 
     def __init__(self, deployments: Iterable[str] = (), jobs: Iterable[str] = ()) -> None:
@@ -25,9 +25,6 @@ class ListedRuntime:
 
     def status(self, handle: Handle) -> Status:
         return Status("ready") if handle["name"] in self.deployments else Status("gone", "It is not there.")
-
-    def address(self, service: str, stage: str) -> str | None:
-        return None
 
     def list(self) -> Sequence[Handle]:
         if self.away:

@@ -272,3 +272,15 @@ class Adapter(Protocol):
 
     def list_jobs(self) -> Sequence[JobHandle]:
         """Every job without a deployment, running or ended, that was not removed."""
+
+
+class WithoutRouter:
+    """What kinds have in common whose requests Airlock's gateway divides: it follows the registry."""
+
+    def address(self, service: str, stage: str) -> str | None:
+        """``None``."""
+        return None
+
+    def route(self, split: Split) -> Routed:
+        """Nothing is to be done."""
+        return Routed(True)

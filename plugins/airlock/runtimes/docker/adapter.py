@@ -22,10 +22,9 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
-    Routed,
     RuntimeSettings,
-    Split,
     Status,
+    WithoutRouter,
     no_stream,
     stream_endpoints,
 )
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 _TRIES = 20
 
 
-class DockerAdapter:
+class DockerAdapter(WithoutRouter):
     """Drives one runtime of kind ``docker``.
 
     :raises AdapterError: the runtime is of another kind.
@@ -142,14 +141,6 @@ class DockerAdapter:
             self._stream_files.change(found, content)
         except Missing:
             raise no_stream(handle["name"], self._spec.runtime) from None
-
-    def address(self, service: str, stage: str) -> str | None:
-        """``None``: requests are divided by Airlock's gateway."""
-        return None
-
-    def route(self, split: Split) -> Routed:
-        """Nothing: Airlock's gateway follows the registry."""
-        return Routed(True)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away: its server once it has drained, then its jobs."""

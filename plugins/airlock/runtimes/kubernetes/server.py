@@ -69,8 +69,14 @@ def server_pod(
     :param secrets: names of those whose keys become variables.
     :param attempt: changes when the same pods are to be started anew.
     """
-    if record.topic is not None:
-        return _stream_pod(record, spec, options, secrets=secrets, attempt=attempt)
+    is_stream = record.topic is not None
+    command = ["stream", "--stream", f"{STREAM_FOLDER}/{STREAM_FILE}"] if is_stream else ["serve"]
+    pod = _pod(record, spec, options, command, secrets=secrets, attempt=attempt)
+    return _reading(pod, record, options) if is_stream else _answering(pod, record, spec, options)
+
+
+def _answering(pod: Pod, record: Record, spec: RuntimeSpec, options: KubernetesOptions) -> Pod:
+    """A pod that is sent requests."""
     more: dict[str, Any] = {"terminationGracePeriodSeconds": FAREWELL_SECONDS + DRAIN_SECONDS + 10}
     if fewest_pods(options) > 1:
         more["topologySpreadConstraints"] = [
@@ -82,7 +88,6 @@ def server_pod(
             }
         ]
     farewell = ["python", "-S", "-E", "-c", f"import time; time.sleep({FAREWELL_SECONDS})"]
-    pod = _pod(record, spec, options, ["serve"], secrets=secrets, attempt=attempt)
     return replace(
         pod,
         # In words of the image, because clusters before 1.30 have no preStop that sleeps.
@@ -91,22 +96,14 @@ def server_pod(
     )
 
 
-def _stream_pod(
-    record: Record,
-    spec: RuntimeSpec,
-    options: KubernetesOptions,
-    *,
-    secrets: Sequence[str],
-    attempt: int,
-) -> Pod:
+def _reading(pod: Pod, record: Record, options: KubernetesOptions) -> Pod:
     """A pod that reads topics. Nobody sends it requests, so it takes no farewell."""
-    command = ["stream", "--stream", f"{STREAM_FOLDER}/{STREAM_FILE}"]
     # It belongs to root: where pods have a group of their own that may read it, and otherwise all who are in
     # the container may.
     mode = 0o444 if options.user is None else 0o440
     secret = {"secretName": stream_secret(record), "defaultMode": mode}
     return replace(
-        _pod(record, spec, options, command, secrets=secrets, attempt=attempt),
+        pod,
         volumes=[{"name": "stream", "secret": secret}],
         mounts=[{"name": "stream", "mountPath": STREAM_FOLDER, "readOnly": True}],
         more={"terminationGracePeriodSeconds": DRAIN_SECONDS + 10},

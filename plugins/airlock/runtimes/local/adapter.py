@@ -29,10 +29,9 @@ from airlock.runtimes.base import (
     JobHandle,
     JobStatus,
     LogLines,
-    Routed,
     RuntimeSettings,
-    Split,
     Status,
+    WithoutRouter,
     no_stream,
     recording,
     stream_endpoints,
@@ -87,7 +86,7 @@ def stop_all(workspace: Path, *, grace_seconds: float = GRACE_SECONDS) -> None:
     end(_owner_of(workspace), grace_seconds)
 
 
-class LocalAdapter:
+class LocalAdapter(WithoutRouter):
     """Drives one runtime of kind ``local``.
 
     :param grace_seconds: between asking a model's process to end and killing it.
@@ -196,14 +195,6 @@ class LocalAdapter:
         except FileNotFoundError:
             pass
         raise no_stream(handle["name"], self._spec.runtime)
-
-    def address(self, service: str, stage: str) -> str | None:
-        """``None``: requests are divided by Airlock's gateway."""
-        return None
-
-    def route(self, split: Split) -> Routed:
-        """Nothing: Airlock's gateway follows the registry."""
-        return Routed(True)
 
     def undeploy(self, handle: Handle) -> None:
         """Take a deployment away with its jobs: its processes to the last one, then its folder.
