@@ -31,7 +31,7 @@ def rollback(
         ways = api.get(f"{path}/ways-back", stage=stage)
         if to is None:  # ending a rollout is all that is done then
             ways = [way for way in ways if way["rollout_of"] is not None] or ways
-        plan = [_step(way, to) for way in ways]
+        plan = [_step(way, to) for way in _to_leave(ways, to)]
         if not yes:
             for way, target in plan:
                 typer.echo(_in_words(way, target), err=True)
@@ -48,6 +48,16 @@ def rollback(
         return
     for way, target in plan:
         say(f"{target or way['in_use']} is in use in {stage} ({way['mode']}).")
+
+
+def _to_leave(ways: list[dict[str, Any]], to: str | None) -> list[dict[str, Any]]:
+    """Those ways whose version is to be left.
+
+    What one mode goes back to is not left in the other: the bad version has not come into use there yet, or
+    a command that was interrupted has been there.
+    """
+    goals = {to or next(iter(way["targets"]), None) for way in ways}
+    return [way for way in ways if way["in_use"] not in goals] or ways
 
 
 def _step(way: dict[str, Any], to: str | None) -> tuple[dict[str, Any], str | None]:
