@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowException
 
 from airlock.exceptions import Conflict, NotFound
+from airlock.orchestration import outcomes
 from airlock.orchestration.configuration import load_settings
 from airlock.orchestration.rollback import choose, end_rollout, find_way_back, finish, roll_back
 from airlock.registry.records import RollbackRecord
 from airlock.spec import BlueGreen, Canary, ErrorRateGuard
 from tests.orchestration.rollout_scene import Scene, scene
+from tests.registry.building import add_snapshot
 
 MINUTES = timedelta(minutes=1)
 
@@ -35,6 +38,35 @@ def go_back(scene: Scene) -> RollbackRecord:
     )
 
 
+def in_use(scene: Scene) -> str:
+    version = scene.registry.history.current("cc-fraud", "PROD", "online")
+    assert version is not None
+    return version.snapshot_name
+
+
+def add_an_older_version(scene: Scene) -> str:
+    """Version 3 was in use before version 1 came; return its name."""
+    registry = scene.registry
+    version_1 = registry.history.current("cc-fraud", "PROD", "online")
+    assert version_1 is not None
+    older = add_snapshot(registry, content="older")
+    for digest, deployment_id in (
+        (older.digest, None),
+        (version_1.snapshot_digest, version_1.deployment_id),
+    ):
+        scene.pass_time(seconds=1)
+        registry.history.make_current(
+            passage_id=version_1.passage_id,
+            deployment_id=deployment_id,
+            service="cc-fraud",
+            stage="PROD",
+            mode="online",
+            snapshot_digest=digest,
+        )
+    scene.pass_time(seconds=1)
+    return older.name
+
+
 def test_requests_go_back_and_the_bad_version_is_taken_away(replaced: Scene) -> None:
     assert replaced.shares == {"new": 100}
 
@@ -43,9 +75,7 @@ def test_requests_go_back_and_the_bad_version_is_taken_away(replaced: Scene) -> 
     assert (done.from_name, done.to_name, done.requested_by) == ("fraud@2", "fraud@1", "olga")
     assert done.ended_at is not None
     assert replaced.shares == {"current": 100}
-    in_use = replaced.registry.history.current("cc-fraud", "PROD", "online")
-    assert in_use is not None
-    assert in_use.snapshot_name == "fraud@1"
+    assert in_use(replaced) == "fraud@1"
     assert replaced.state(replaced.new_deployment) == "retired"
     assert replaced.on_runtime.deployments == [replaced.current_deployment.id]
     events = [entry.event for entry in replaced.registry.ledger.entries() if "rollback" in entry.event]
@@ -53,6 +83,61 @@ def test_requests_go_back_and_the_bad_version_is_taken_away(replaced: Scene) -> 
     replaced.pass_time(minutes=10)
     assert replaced.try_task("retire") is None
     assert replaced.state(replaced.current_deployment) == "ready", "it is in use again"
+
+
+@pytest.mark.parametrize("is_older_known", [False, True], ids=["the second version", "the third version"])
+def test_all_traffic_is_on_the_new_version_and_no_task_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_older_known: bool
+) -> None:
+    """The scheduler is down right after the rollout: the version to leave is the one that answers."""
+    with scene(BlueGreen(drain=10 * MINUTES), tmp_path, monkeypatch) as found:
+        if is_older_known:
+            add_an_older_version(found)
+        assert found.try_task() == {"outcome": "completed", "compared": True}
+        assert found.shares == {"new": 100}
+
+        done = go_back(found)
+
+        assert (done.from_name, done.to_name) == ("fraud@2", "fraud@1")
+        assert found.shares == {"current": 100}
+        assert found.state(found.new_deployment) == "retired"
+
+        for task in ("rollout", "activate"):  # the scheduler is back
+            assert found.try_task(task) == "skipped"
+        found.pass_time(minutes=10)
+        assert found.try_task("retire") is None
+        assert found.registry.passages.get(found.passage.id).outcome == "rolled_back"
+        assert in_use(found) == "fraud@1"
+        assert found.shares == {"current": 100}
+        assert found.state(found.current_deployment) == "ready"
+
+
+def test_a_passage_that_ends_after_its_rollout_leaves_a_version_that_is_known_to_be_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scene(BlueGreen(drain=10 * MINUTES), tmp_path, monkeypatch) as found:
+        found.try_task()
+        found.registry.passages.finish(found.passage.id, "superseded", "a newer one came")
+
+        assert found.try_task("activate") == "skipped"
+        assert (in_use(found), found.shares) == ("fraud@2", {"new": 100})
+
+
+def test_a_task_that_has_looked_before_does_not_put_the_bad_version_into_use(
+    replaced: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People go back between the last look of ``activate`` and what it does then."""
+    end_if_left = outcomes.end_if_left
+
+    def look_and_be_slow(*arguments: Any) -> None:
+        end_if_left(*arguments)
+        go_back(replaced)
+
+    monkeypatch.setattr(outcomes, "end_if_left", look_and_be_slow)
+
+    with pytest.raises(AirflowException, match="olga has gone back from this version of cc-fraud in PROD"):
+        replaced.try_task("activate")
+    assert (in_use(replaced), replaced.shares) == ("fraud@1", {"current": 100})
 
 
 def test_what_was_left_is_bad_and_nobody_goes_back_to_it(replaced: Scene) -> None:

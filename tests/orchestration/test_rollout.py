@@ -159,8 +159,8 @@ def killed(*_: object, **__: object) -> Any:
 @pytest.mark.parametrize(
     "line",
     [
-        "rollout.return_traffic",
-        "rollout.undeploy",
+        "outcomes.return_traffic",
+        "outcomes.undeploy",
         "rollout.end_passage",
         "traffic._wait_for_gateways",
         "rollout.look",

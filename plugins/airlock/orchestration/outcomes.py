@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airlock.exceptions import Conflict
+from airlock.orchestration.configuration import Settings
 from airlock.orchestration.passage_task import PassageTask
 from airlock.orchestration.placement import ENDED, Placement, undeploy
-from airlock.orchestration.traffic import direct_all
+from airlock.orchestration.traffic import direct_all, return_traffic
 from airlock.spec import Stage
 
 if TYPE_CHECKING:
-    from airlock.registry.records import Outcome
+    from airlock.registry import Registry
+    from airlock.registry.records import Outcome, RolloutRecord
 
 
 def reject_if_checks_failed(task: PassageTask, stage: Stage) -> None:
@@ -47,6 +49,9 @@ def end_passage(task: PassageTask, outcome: Outcome, reason: str) -> NoReturn:
     :raises AirflowSkipException: always; what follows in the DAG is skipped.
     """
     registry = task.registry
+    for rollout in registry.rollouts.list(task.passage.id):
+        if rollout.outcome is None:
+            stop_rollout(task.settings, registry, rollout, reason)
     for deployment in registry.deployments.list(passage_id=task.passage.id):
         current = registry.history.current(deployment.service, deployment.stage, deployment.mode)
         is_current = current is not None and current.deployment_id == deployment.id
@@ -56,13 +61,25 @@ def end_passage(task: PassageTask, outcome: Outcome, reason: str) -> NoReturn:
     raise AirflowSkipException(f"{task.passage.snapshot_name} goes no further, {outcome}: {reason}")
 
 
+def stop_rollout(settings: Settings, registry: Registry, rollout: RolloutRecord, reason: str) -> None:
+    """All traffic back to the current version, then the new one off its runtime.
+
+    Where somebody has directed the traffic since (another rollout, a rollback), it stays as that one says.
+    """
+    rollout = registry.rollouts.end(rollout.id, "stopped", reason)
+    return_traffic(registry, rollout, reason)
+    new = registry.deployments.get(rollout.deployment_id)
+    if new.state not in ENDED:
+        undeploy(settings, registry, new, reason)
+
+
 def become_current(task: PassageTask, placement: Placement) -> None:
     """The stage's version is now this snapshot: it gets the requests, and what it replaces ends.
 
     What a rollout replaced stays for its drain: the task ``retire`` ends it.
     """
     registry, passage = task.registry, task.passage
-    _end_if_left(task, placement)
+    end_if_left(task, placement)
     deployments = placement.all()
     registry.history.make_current(
         passage_id=passage.id,
@@ -84,8 +101,8 @@ def become_current(task: PassageTask, placement: Placement) -> None:
             undeploy(task.settings, registry, old, f"replaced by {passage.snapshot_name}")
 
 
-def _end_if_left(task: PassageTask, placement: Placement) -> None:
-    """End the passage of a version that people have gone back from: it comes not into use again by itself.
+def end_if_left(task: PassageTask, placement: Placement) -> None:
+    """End the passage of a version that people have gone back from: it does not come into use by itself.
 
     :raises AirflowSkipException: they have.
     """

@@ -13,9 +13,8 @@ from airlock.orchestration.deployments import ready_deployment
 from airlock.orchestration.failures import wait_for
 from airlock.orchestration.judge import GO_ON, ROLL_BACK
 from airlock.orchestration.links import REPORT
-from airlock.orchestration.outcomes import end_passage, reject_if_checks_failed
+from airlock.orchestration.outcomes import end_if_left, end_passage, reject_if_checks_failed, stop_rollout
 from airlock.orchestration.passage_task import PassageTask, Pathway
-from airlock.orchestration.placement import ENDED, undeploy
 from airlock.orchestration.rollout_look import (
     View,
     ask_runtime,
@@ -26,7 +25,7 @@ from airlock.orchestration.rollout_look import (
 )
 from airlock.orchestration.run_check import report_url
 from airlock.orchestration.stream_answers import comparison, guard_of_records, is_due, kept
-from airlock.orchestration.traffic import direct, return_traffic
+from airlock.orchestration.traffic import direct
 from airlock.registry.records import Mirror
 from airlock.rollouts import Step, steps, sticky_header
 from airlock.spec import Stage
@@ -46,8 +45,8 @@ class MoveTraffic(AskingOperator):
     next thing. A move is written down before traffic follows it: killed in between, the next try sends what
     the record says, which is never more than the step.
 
-    It begins only where there is a current version to go back to, and never moves a version that has become
-    current: a rollback made by people is not rolled back.
+    It begins only where there is a current version to go back to. Where it is completed, the new version is
+    the one in use: a rollback made by people after that is not rolled back.
     """
 
     operator_extra_links = (REPORT,)
@@ -72,11 +71,12 @@ class MoveTraffic(AskingOperator):
         if passage.state == "finished" and passage.outcome not in ("failed", "completed"):
             for rollout in registry.rollouts.list(passage.id, self.stage.name):
                 if rollout.outcome != "completed":
-                    _stop(registry, rollout, f"the passage ended: {passage.outcome}")
+                    stop_rollout(load_settings(), registry, rollout, f"the passage ended: {passage.outcome}")
         return super().open(registry, passage)
 
     def run(self, task: PassageTask) -> dict[str, Any]:
         reject_if_checks_failed(task, self.stage)
+        end_if_left(task, self.placement(task))
         rollout = self._rollout(task)
         if rollout is None:
             self.log.info(
@@ -212,7 +212,7 @@ class MoveTraffic(AskingOperator):
     def _go_back(self, task: PassageTask, rollout: RolloutRecord) -> NoReturn:
         """Traffic first, then the new deployment, then the passage: each is found done by the next try."""
         reason = f"{self.stage.name}: {rollout.reason}"
-        _stop(task.registry, rollout, reason)
+        stop_rollout(task.settings, task.registry, rollout, reason)
         end_passage(task, "rolled_back", reason)
 
 
@@ -233,18 +233,6 @@ def _send(registry: Registry, rollout: RolloutRecord, step: Step) -> None:
         sticky=sticky_header(strategy_of(rollout)) if step.percent < 100 else None,
         reason=f"{strategy_of(rollout).kind}: {step}",
     )
-
-
-def _stop(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
-    """All traffic back to the current version, then the new one off its runtime.
-
-    Where somebody has directed the traffic since (another rollout, a rollback), it stays as that one says.
-    """
-    rollout = registry.rollouts.end(rollout.id, "stopped", reason)
-    return_traffic(registry, rollout, reason)
-    new = registry.deployments.get(rollout.deployment_id)
-    if new.state not in ENDED:
-        undeploy(load_settings(), registry, new, reason)
 
 
 def _current(registry: Registry, new: DeploymentRecord) -> DeploymentRecord | None:

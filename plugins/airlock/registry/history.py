@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, select
 
 from airlock.registry import tables
 from airlock.registry.database import Database
-from airlock.registry.ledger import append
 from airlock.registry.records import StageVersion, WhereRow
+from airlock.registry.versions import END_OF_TIME, put_into_use, select_versions
 from airlock.spec import Mode
 
 _SERVING = ("ready", "retiring")
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class History:
@@ -39,49 +38,24 @@ class History:
 
         Said again, it changes nothing and returns the same digest. The same snapshot on another deployment
         takes over from what its first deployment there took over from.
+
+        :raises Conflict: people have gone back from this version since its passage began.
         """
         with self._database.write() as transaction:
-            connection = transaction.connection
-            versions = _versions(connection, service, _END_OF_TIME, stage=stage, mode=mode)
-            before = versions[0] if versions else None
-            if before is not None and (before.snapshot_digest, before.deployment_id, before.passage_id) == (
-                snapshot_digest,
-                deployment_id,
-                passage_id,
-            ):
-                return before.previous_digest
-            previous = None
-            if before is not None:
-                is_same = before.snapshot_digest == snapshot_digest
-                previous = before.previous_digest if is_same else before.snapshot_digest
-                columns = tables.stage_versions.c
-                is_current = and_(
-                    columns.service == service,
-                    columns.stage == stage,
-                    columns.mode == mode,
-                    columns.to_time.is_(None),
-                )
-                connection.execute(
-                    update(tables.stage_versions).where(is_current).values(to_time=transaction.now)
-                )
-            values = {
-                "stage": stage,
-                "mode": mode,
-                "snapshot_digest": snapshot_digest,
-                "passage_id": passage_id,
-                "deployment_id": deployment_id,
-                "previous_digest": previous,
-            }
-            connection.execute(
-                insert(tables.stage_versions).values(service=service, from_time=transaction.now, **values)
+            return put_into_use(
+                transaction,
+                passage_id=passage_id,
+                deployment_id=deployment_id,
+                service=service,
+                stage=stage,
+                mode=mode,
+                snapshot_digest=snapshot_digest,
             )
-            append(transaction, "version.current", service, "airlock", values)
-            return previous
 
     def current(self, service: str, stage: str, mode: Mode | None = None) -> StageVersion | None:
         """The service's version at a stage now; without a mode, the one that changed last."""
         with self._database.read() as connection:
-            found = _versions(connection, service, _END_OF_TIME, stage=stage, mode=mode)
+            found = select_versions(connection, service, END_OF_TIME, stage=stage, mode=mode)
         return found[0] if found else None
 
     def versions(
@@ -89,7 +63,7 @@ class History:
     ) -> list[StageVersion]:
         """Every version a service ever had at its stages, the newest first."""
         with self._database.read() as connection:
-            return _versions(connection, service, None, stage=stage, mode=mode)
+            return select_versions(connection, service, None, stage=stage, mode=mode)
 
     def where(self, service: str, at: datetime | None = None) -> list[WhereRow]:
         """Where a service runs, or ran at a moment: stage, mode, runtime, version and who approved.
@@ -99,9 +73,9 @@ class History:
 
         :returns: by stage in the order of the life cycle, by mode, the current version first.
         """
-        moment = at or _END_OF_TIME
+        moment = at or END_OF_TIME
         with self._database.read() as connection:
-            versions = _versions(connection, service, moment)
+            versions = select_versions(connection, service, moment)
             runs = _online(connection, service, moment, versions, only_now=at is None)
             runs += _batch(connection, service, moment, versions)
             approvals = _approvals(connection, {run.passage_id for run in runs if run.passage_id}, moment)
@@ -137,51 +111,6 @@ class _Run:
 
     def row(self, approved_by: list[str]) -> WhereRow:
         return WhereRow(**self.__dict__, approved_by=approved_by)
-
-
-def current_versions(connection: Connection, service: str, stage: str, mode: Mode) -> list[StageVersion]:
-    """The version of a service at a stage now, if there is one, as a part of a transaction."""
-    return _versions(connection, service, _END_OF_TIME, stage=stage, mode=mode)
-
-
-def _versions(
-    connection: Connection,
-    service: str,
-    at: datetime | None,
-    *,
-    stage: str | None = None,
-    mode: Mode | None = None,
-) -> list[StageVersion]:
-    """Versions that were current at a moment, or all of them; the newest first."""
-    columns, snapshots = tables.stage_versions.c, tables.snapshots
-    condition: ColumnElement[bool] = columns.service == service
-    if at is not None:
-        condition &= and_(columns.from_time <= at, or_(columns.to_time.is_(None), columns.to_time > at))
-    if stage is not None:
-        condition &= columns.stage == stage
-    if mode is not None:
-        condition &= columns.mode == mode
-    query = (
-        select(tables.stage_versions, snapshots.c.model, snapshots.c.version)
-        .join(snapshots, snapshots.c.digest == columns.snapshot_digest)
-        .where(condition)
-        .order_by(columns.id.desc())
-    )
-    return [
-        StageVersion(
-            service=row.service,
-            stage=row.stage,
-            mode=row.mode,
-            snapshot_digest=row.snapshot_digest,
-            snapshot_name=f"{row.model}@{row.version}",
-            passage_id=row.passage_id,
-            deployment_id=row.deployment_id,
-            from_time=row.from_time,
-            to_time=row.to_time,
-            previous_digest=row.previous_digest,
-        )
-        for row in connection.execute(query)
-    ]
 
 
 def _online(

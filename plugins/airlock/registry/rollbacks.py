@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 from airlock.exceptions import Conflict, NotFound
 from airlock.registry import tables
 from airlock.registry.database import Database
-from airlock.registry.history import current_versions
 from airlock.registry.ledger import append
 from airlock.registry.records import RollbackRecord, StageVersion
+from airlock.registry.versions import current_versions
 from airlock.spec import Mode
 from airlock.spec.digest import canonical_json
 

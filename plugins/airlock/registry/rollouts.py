@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import and_, insert, select
 
-from airlock.exceptions import NotFound
 from airlock.registry import tables
 from airlock.registry.database import Database, Transaction
 from airlock.registry.ledger import append
@@ -18,6 +16,14 @@ from airlock.registry.records import (
     RolloutRecord,
     RolloutStep,
 )
+from airlock.registry.rollout_rows import (
+    change_rollout,
+    close_rollout,
+    get_rollout,
+    remember_move,
+    select_rollouts,
+)
+from airlock.registry.versions import put_into_use
 from airlock.spec.digest import canonical_json
 from airlock.spec.digest import digest as digest_of
 
@@ -46,12 +52,12 @@ class Rollouts:
         with self._database.write() as transaction:
             connection = transaction.connection
             columns = tables.rollouts.c
-            known = _select(connection, columns.id == rollout_id)
+            known = select_rollouts(connection, columns.id == rollout_id)
             if known:
                 return known[0]
             is_other = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
-            for other in _select(connection, is_other):
-                _end(transaction, other, "stopped", f"{deployment_id} takes its place", "airlock")
+            for other in select_rollouts(connection, is_other):
+                close_rollout(transaction, other, "stopped", f"{deployment_id} takes its place", "airlock")
             values = {
                 "passage_id": passage_id,
                 "service": service,
@@ -66,15 +72,15 @@ class Rollouts:
                 )
             )
             append(transaction, "rollout.began", rollout_id, "airlock", values)
-            return _get(connection, rollout_id)
+            return get_rollout(connection, rollout_id)
 
     def measure_from(self, rollout_id: str, step: int, readings: JsonObject) -> RolloutRecord:
         """Let a step begin now, measured from these readings; one that has begun goes on as it is."""
         with self._database.write() as transaction:
-            rollout = _get(transaction.connection, rollout_id)
+            rollout = get_rollout(transaction.connection, rollout_id)
             if rollout.step == step and rollout.since is None and rollout.outcome is None:
-                _change(transaction, rollout, {"since": transaction.now, "readings": readings})
-            return _get(transaction.connection, rollout_id)
+                change_rollout(transaction, rollout, {"since": transaction.now, "readings": readings})
+            return get_rollout(transaction.connection, rollout_id)
 
     def keep_answers(self, seen: RolloutRecord, answers: JsonObject) -> RolloutRecord:
         """Keep how far the answers of both versions have been compared in the step.
@@ -83,11 +89,11 @@ class Rollouts:
         answer counts twice.
         """
         with self._database.write() as transaction:
-            rollout = _get(transaction.connection, seen.id)
+            rollout = get_rollout(transaction.connection, seen.id)
             is_as_seen = (rollout.step, rollout.readings) == (seen.step, seen.readings)
             if is_as_seen and rollout.readings is not None and rollout.outcome is None:
-                _change(transaction, rollout, {"readings": {**rollout.readings, "answers": answers}})
-            return _get(transaction.connection, seen.id)
+                change_rollout(transaction, rollout, {"readings": {**rollout.readings, "answers": answers}})
+            return get_rollout(transaction.connection, seen.id)
 
     def advance(self, rollout: RolloutRecord, evidence: JsonObject) -> RolloutRecord:
         """Go on to the next step. It is said of the step that ``rollout`` is at, and so once only."""
@@ -114,13 +120,19 @@ class Rollouts:
     ) -> RolloutRecord:
         """End a rollout; one that has ended keeps its first outcome.
 
+        Where it is completed, the new version is the one in use from that moment on, so that people can go
+        back from it before any other task has run.
+
         :param evidence: what the guards had found, where they decided.
+        :raises Conflict: it would be completed, and people have gone back from this version.
         """
         with self._database.write() as transaction:
-            rollout = _get(transaction.connection, rollout_id)
+            rollout = get_rollout(transaction.connection, rollout_id)
             if rollout.outcome is None:
-                _end(transaction, rollout, outcome, reason, by, evidence)
-            return _get(transaction.connection, rollout_id)
+                close_rollout(transaction, rollout, outcome, reason, by, evidence)
+                if outcome == "completed":
+                    _put_into_use(transaction, rollout)
+            return get_rollout(transaction.connection, rollout_id)
 
     def get(self, rollout_id: str) -> RolloutRecord:
         """One rollout.
@@ -128,14 +140,14 @@ class Rollouts:
         :raises NotFound: there is none of this id.
         """
         with self._database.read() as connection:
-            return _get(connection, rollout_id)
+            return get_rollout(connection, rollout_id)
 
     def under_way(self, service: str, stage: str) -> RolloutRecord | None:
         """The rollout that has not ended yet; ``None`` if there is none."""
         columns = tables.rollouts.c
         condition = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
         with self._database.read() as connection:
-            found = _select(connection, condition)
+            found = select_rollouts(connection, condition)
         return found[0] if found else None
 
     def steps(self, rollout_id: str) -> list[RolloutStep]:
@@ -161,86 +173,38 @@ class Rollouts:
         if stage is not None:
             condition &= tables.rollouts.c.stage == stage
         with self._database.read() as connection:
-            return _select(connection, condition)
+            return select_rollouts(connection, condition)
 
     def _move(
         self, seen: RolloutRecord, move: RolloutMove, evidence: JsonObject, changes: JsonObject
     ) -> RolloutRecord:
         """Change a rollout if it is still where it was seen; otherwise somebody has moved it before."""
         with self._database.write() as transaction:
-            rollout = _get(transaction.connection, seen.id)
+            rollout = get_rollout(transaction.connection, seen.id)
             if (rollout.step, rollout.extended, rollout.asked, rollout.outcome) == (
                 seen.step,
                 seen.extended,
                 seen.asked,
                 None,
             ):
-                _remember(transaction, rollout, move, evidence, "airlock", {})
-                _change(transaction, rollout, changes)
-            return _get(transaction.connection, seen.id)
+                remember_move(transaction, rollout, move, evidence, "airlock", {})
+                change_rollout(transaction, rollout, changes)
+            return get_rollout(transaction.connection, seen.id)
 
 
 def _id(passage_id: str, stage: str, deployment_id: str) -> str:
     return "rol-" + hashlib.sha256(canonical_json([passage_id, stage, deployment_id])).hexdigest()[:12]
 
 
-def _end(
-    transaction: Transaction,
-    rollout: RolloutRecord,
-    outcome: RolloutOutcome,
-    reason: str,
-    by: str,
-    evidence: JsonObject | None = None,
-) -> None:
-    moves: dict[RolloutOutcome, RolloutMove] = {
-        "completed": "complete",
-        "rolled_back": "roll_back",
-        "stopped": "stop",
-    }
-    ending = {"outcome": outcome, "reason": reason}
-    _remember(transaction, rollout, moves[outcome], evidence or {}, by, ending)
-    _change(transaction, rollout, {**ending, "ended_at": transaction.now})
-
-
-def _remember(
-    transaction: Transaction,
-    rollout: RolloutRecord,
-    move: RolloutMove,
-    evidence: JsonObject,
-    by: str,
-    more: JsonObject,
-) -> None:
-    values: dict[str, Any] = {"step": rollout.step, "extended": rollout.extended, "move": move}
-    transaction.connection.execute(
-        insert(tables.rollout_steps).values(
-            rollout_id=rollout.id, evidence=evidence, recorded_at=transaction.now, **values
-        )
+def _put_into_use(transaction: Transaction, rollout: RolloutRecord) -> None:
+    deployments = tables.deployments.c
+    of_it = select(deployments.snapshot_digest).where(deployments.id == rollout.deployment_id)
+    put_into_use(
+        transaction,
+        passage_id=rollout.passage_id,
+        deployment_id=rollout.deployment_id,
+        service=rollout.service,
+        stage=rollout.stage,
+        mode="online",
+        snapshot_digest=transaction.connection.execute(of_it).scalar_one(),
     )
-    details = {
-        **values,
-        "passage": rollout.passage_id,
-        "stage": rollout.stage,
-        "deployment": rollout.deployment_id,
-        "evidence_digest": digest_of(evidence),
-        **more,
-    }
-    append(transaction, f"rollout.{move}", rollout.id, by, details)
-
-
-def _change(transaction: Transaction, rollout: RolloutRecord, changes: JsonObject) -> None:
-    transaction.connection.execute(
-        update(tables.rollouts).where(tables.rollouts.c.id == rollout.id).values(**changes)
-    )
-
-
-def _get(connection: Connection, rollout_id: str) -> RolloutRecord:
-    found = _select(connection, tables.rollouts.c.id == rollout_id)
-    if not found:
-        raise NotFound(f"The registry has no rollout {rollout_id!r}.")
-    return found[0]
-
-
-def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RolloutRecord]:
-    columns = tables.rollouts.c
-    query = select(tables.rollouts).where(condition).order_by(columns.began_at, columns.id)
-    return [RolloutRecord(**row._mapping) for row in connection.execute(query)]
