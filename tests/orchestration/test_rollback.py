@@ -11,13 +11,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from airlock.exceptions import Conflict, NotFound
-from airlock.orchestration import outcomes
+from airlock.orchestration import outcomes, rollout
 from airlock.orchestration.configuration import load_settings
 from airlock.orchestration.rollback import choose, end_rollout, find_way_back, finish, roll_back
-from airlock.registry.records import RollbackRecord
+from airlock.registry.records import DeploymentRecord, RollbackRecord
 from airlock.spec import BlueGreen, Canary, ErrorRateGuard
 from tests.orchestration.rollout_scene import Scene, scene
-from tests.registry.building import add_snapshot
+from tests.registry.building import acquire, add_snapshot
 
 MINUTES = timedelta(minutes=1)
 
@@ -44,27 +44,43 @@ def in_use(scene: Scene) -> str:
     return version.snapshot_name
 
 
-def add_an_older_version(scene: Scene) -> str:
-    """Version 3 was in use before version 1 came; return its name."""
-    registry = scene.registry
-    version_1 = registry.history.current("cc-fraud", "PROD", "online")
-    assert version_1 is not None
-    older = add_snapshot(registry, content="older")
-    for digest, deployment_id in (
-        (older.digest, None),
-        (version_1.snapshot_digest, version_1.deployment_id),
-    ):
-        scene.pass_time(seconds=1)
-        registry.history.make_current(
-            passage_id=version_1.passage_id,
-            deployment_id=deployment_id,
-            service="cc-fraud",
-            stage="PROD",
-            mode="online",
-            snapshot_digest=digest,
-        )
+def add_version(scene: Scene, content: object) -> DeploymentRecord:
+    """One more version, which stands in PROD and gets no requests."""
+    deployments, snapshot = scene.registry.deployments, add_snapshot(scene.registry, content=content)
+    identity: dict[str, Any] = {"key": snapshot.digest, "stage": "PROD", "mode": "online", "attempt": 1}
+    deployment_id = deployments.identify(**identity)
+    deployments.declare(
+        **identity,
+        passage_id=scene.current_deployment.passage_id,
+        service="cc-fraud",
+        snapshot_digest=snapshot.digest,
+        runtime=acquire(scene.registry, deployment_id, stage="PROD").name,
+        purpose="passage",
+    )
+    deployments.set_state(deployment_id, "deploying", handle={"name": deployment_id})
+    scene.on_runtime.deployments.append(deployment_id)
+    return deployments.set_state(deployment_id, "ready", endpoints=scene.current.endpoints)
+
+
+def put_into_use(scene: Scene, deployment: DeploymentRecord) -> None:
     scene.pass_time(seconds=1)
-    return older.name
+    scene.registry.history.make_current(
+        passage_id=deployment.passage_id,
+        deployment_id=deployment.id,
+        service="cc-fraud",
+        stage="PROD",
+        mode="online",
+        snapshot_digest=deployment.snapshot_digest,
+    )
+    scene.pass_time(seconds=1)
+
+
+def add_an_older_version(scene: Scene) -> DeploymentRecord:
+    """Version 3 was in use before version 1, and still stands."""
+    older = add_version(scene, "older")
+    put_into_use(scene, older)
+    put_into_use(scene, scene.current_deployment)
+    return older
 
 
 def test_requests_go_back_and_the_bad_version_is_taken_away(replaced: Scene) -> None:
@@ -215,6 +231,77 @@ def test_a_rollout_is_ended_and_the_version_in_use_stays(
         assert passage.outcome == "rolled_back"
         assert "olga: customers call" in (passage.reason or "")
         assert found.state(found.new_deployment) == "retired"
+
+
+@pytest.fixture
+def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """Version 2 has 5 % of the requests beside version 1."""
+    strategy = Canary([5, 100], 10 * MINUTES, guard=[ErrorRateGuard()])
+    with scene(strategy, tmp_path, monkeypatch) as found:
+        found.try_task()
+        yield found
+
+
+def end_the_rollout(scene: Scene) -> None:
+    way = find_way_back(scene.registry, "cc-fraud", "PROD", "online")
+    assert way.rollout is not None
+    end_rollout(scene.registry, way.rollout, by="olga", reason="customers call")
+    assert scene.shares == {"current": 100}
+
+
+@pytest.mark.parametrize("line", ["_send", "direct"])
+def test_a_task_that_has_read_the_rollout_before_it_was_ended_sends_no_more(
+    canary: Scene, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    canary.bake()
+    assert canary.wakes(), "the last step is next"
+    act = getattr(rollout, line)
+
+    def be_slow(*arguments: Any, **options: Any) -> None:
+        if canary.rollout.outcome is None:
+            end_the_rollout(canary)
+        act(*arguments, **options)
+
+    monkeypatch.setattr(rollout, line, be_slow)
+    canary.pass_time(minutes=-5)
+
+    assert canary.try_task() == "skipped"
+    directed = canary.registry.traffic.history("cc-fraud", "PROD")
+    assert canary.shares == {"current": 100}
+    assert len(directed) == 3, "first, the step, back; and then no more"
+
+
+def test_a_task_that_is_slow_to_direct_requests_to_what_people_have_left_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``activate`` sends to what is in use once more; people go back before it comes to that."""
+    with scene(BlueGreen(drain=10 * MINUTES), tmp_path, monkeypatch) as found:
+        found.try_task()
+        direct_all = outcomes.direct_all
+
+        def be_slow(*arguments: Any) -> None:
+            back = find_way_back(found.registry, "cc-fraud", "PROD", "online")
+            with monkeypatch.context() as patch:
+                patch.setattr("airlock.orchestration.rollback.undeploy", lambda *_: None)
+                roll_back(load_settings(), found.registry, back, back.targets[0], by="olga", reason="bad")
+            direct_all(*arguments)
+
+        monkeypatch.setattr(outcomes, "direct_all", be_slow)
+
+        with pytest.raises(AirflowException, match="fraud@1 is the version in use there, and no rollout"):
+            found.try_task("activate")
+        assert found.shares == {"current": 100}
+
+
+def test_a_rollout_ends_where_another_version_comes_into_use(canary: Scene) -> None:
+    """What it compares with is not in use any more, and requests must not go back there."""
+    other = add_version(canary, "other")
+    put_into_use(canary, other)
+
+    assert (canary.rollout.outcome, canary.try_task()) == ("stopped", "skipped")
+    traffic = canary.registry.traffic.current("cc-fraud", "PROD")
+    assert traffic is not None
+    assert traffic.shares == {other.id: 100}
 
 
 def test_nothing_in_use_is_said(replaced: Scene) -> None:

@@ -47,6 +47,20 @@ def new_of(scene: Scene) -> Worker:
     return scene.new
 
 
+def direct_back(scene: Scene) -> None:
+    """Version 1 is in use again."""
+    old = scene.current_deployment
+    scene.registry.history.make_current(
+        passage_id=old.passage_id,
+        deployment_id=old.id,
+        service="cc-fraud",
+        stage="PROD",
+        mode="online",
+        snapshot_digest=old.snapshot_digest,
+    )
+    direct_all(scene.registry, old, "back")
+
+
 def readers(runtime: StreamRuntime) -> dict[str, str]:
     """Who reads what, of those that are there."""
     return {
@@ -194,7 +208,7 @@ def test_a_worker_that_does_not_follow_is_named(replaced: Found) -> None:
     with pytest.raises(
         DeploymentFailed, match=r"fraud@2 \(dep-.*\) was told .* to read nothing, and does not"
     ):
-        direct_all(scene.registry, scene.current_deployment, "back")
+        direct_back(scene)
     assert readers(runtime) == {"current": "nothing", "new": "input"}
 
 
@@ -204,7 +218,7 @@ def test_a_reader_that_is_gone_is_named(replaced: Found) -> None:
     runtime.fail(scene.current_deployment.id)
 
     with pytest.raises(DeploymentFailed, match=r"fraud@1 .* is to read transactions .* but it is gone"):
-        direct_all(scene.registry, scene.current_deployment, "back")
+        direct_back(scene)
     assert readers(runtime) == {"new": "input"}, "until somebody else does"
 
 
@@ -213,7 +227,7 @@ def test_a_reader_that_says_nothing_is_named(replaced: Found) -> None:
     scene.current.is_up = False
 
     with pytest.raises(DeploymentFailed, match=r"fraud@1 .* is to read transactions .* does not say what"):
-        direct_all(scene.registry, scene.current_deployment, "back")
+        direct_back(scene)
     assert readers(runtime)["new"] == "input"
 
 
@@ -263,6 +277,6 @@ def test_a_service_without_topics_has_no_workers(canary: Found, monkeypatch: pyt
     service: Any = scene.registry.catalog.service("cc-fraud").model_copy(update={"kafka": None})
     monkeypatch.setattr(scene.registry.catalog, "service", lambda name: service)
 
-    direct_all(scene.registry, scene.new_deployment, "first")
+    direct_all(scene.registry, scene.current_deployment, "first")
 
     assert runtime.told == []

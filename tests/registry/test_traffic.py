@@ -103,6 +103,39 @@ def test_nothing_gets_requests_that_cannot_answer(
     assert registry.traffic.current("cc-fraud", "PROD") is None
 
 
+def test_requests_go_to_the_version_in_use_and_to_the_one_on_trial(
+    registry: Registry, deployments: list[DeploymentRecord]
+) -> None:
+    """Whoever directs them was told so before, and something else may be so by now."""
+    old, new = deployments
+    registry.history.make_current(
+        passage_id=old.passage_id,
+        deployment_id=old.id,
+        service="cc-fraud",
+        stage="PROD",
+        mode="online",
+        snapshot_digest=old.snapshot_digest,
+    )
+    with pytest.raises(Conflict, match="fraud@1 is the version in use there, and no rollout of this"):
+        direct(registry, {new.id: 100})
+    rollout = registry.rollouts.begin(
+        passage_id=str(new.passage_id),
+        service="cc-fraud",
+        stage="PROD",
+        strategy={"strategy": "canary"},
+        deployment_id=new.id,
+        current_deployment_id=old.id,
+    )
+    direct(registry, {old.id: 100}, mirror=Mirror(new.id, 20))
+    direct(registry, {new.id: 5, old.id: 95})
+
+    registry.rollouts.end(rollout.id, "rolled_back", "a guard failed")
+    direct(registry, {old.id: 100})
+    for shares, mirror in (({new.id: 50, old.id: 50}, None), ({old.id: 100}, Mirror(new.id, 20))):
+        with pytest.raises(Conflict, match=new.id):
+            direct(registry, shares, mirror=mirror)
+
+
 def test_gateways_that_run_are_waited_for(registry: Registry, deployments: list[DeploymentRecord]) -> None:
     now = datetime.now(UTC)
     registry.traffic.follow("one", 0)

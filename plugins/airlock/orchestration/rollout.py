@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airlock.exceptions import CheckError
+from airlock.exceptions import CheckError, Conflict
 from airlock.gates import gather_question, question_about
 from airlock.orchestration.asking import PATIENT, AskingOperator
 from airlock.orchestration.configuration import load_settings
@@ -112,7 +112,12 @@ class MoveTraffic(AskingOperator):
     def _next(self, task: PassageTask, rollout: RolloutRecord) -> RolloutRecord:
         """Let traffic be as the step says, look, and make one move."""
         rollouts, step = task.registry.rollouts, steps(strategy_of(rollout))[rollout.step]
-        _send(task.registry, rollout, step)
+        try:
+            _send(task.registry, rollout, step)
+        except Conflict:
+            if (rollout := rollouts.get(rollout.id)).outcome is None:
+                raise
+            return rollout  # people have ended it since it was read
         if step.bake is not None and rollout.since is None:
             rollout = self._measure(task, rollout)
         rollout = self._compare_records(task, rollout)

@@ -65,11 +65,11 @@ def direct_all(
 
 
 def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> None:
-    """Send all requests back to the version that a rollout was to replace.
+    """Send all requests back to the version in use, which a rollout was to replace.
 
     Where they do not go to the new version any more, somebody has directed them since, and that stays.
 
-    :raises Conflict: that version is not ready any more.
+    :raises Conflict: the version in use is not ready any more.
     :raises DeploymentFailed: a worker of a stream does not follow.
     """
     service, stage, ending = rollout.service, rollout.stage, {rollout.deployment_id}
@@ -78,7 +78,8 @@ def return_traffic(registry: Registry, rollout: RolloutRecord, reason: str) -> N
         return
     mirrored = traffic.mirror is not None and traffic.mirror.deployment_id == rollout.deployment_id
     if rollout.deployment_id in traffic.shares or mirrored:
-        back = {rollout.current_deployment_id: 100}
+        in_use = registry.history.current(service, stage, "online")
+        back = {(in_use and in_use.deployment_id) or rollout.current_deployment_id: 100}
         direct(registry, service, stage, back, reason=reason, ending=ending)
     else:
         # Whoever directed them may have been killed before everybody followed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,8 @@ from airlock.registry.records import (
     Routes,
     Traffic,
 )
+from airlock.registry.rollout_rows import select_rollouts
+from airlock.registry.versions import current_versions
 
 HEARTBEAT = timedelta(seconds=5)
 """How often a gateway says that it runs."""
@@ -51,7 +53,7 @@ class TrafficRecords:
         :param shares: percent by deployment, the newest deployment first, so that a growing share keeps
             whom it had; no deployment at all ends the traffic.
         :raises Conflict: a deployment is not an online one of this service at this stage that is ready, or
-            the shares are not 100 in all.
+            is neither that of the version in use nor on trial, or the shares are not 100 in all.
         """
         wanted = _written(shares, mirror, sticky)
         with self._database.write() as transaction:
@@ -186,6 +188,27 @@ def _refuse_impossible(
             f"{name} cannot take requests for {service} in {stage}: "
             "it is no online deployment there that is ready.",
             mend="Deploy it first (the task deploy of the stage does).",
+        )
+    _refuse_ended(connection, service, stage, names)
+
+
+def _refuse_ended(connection: Connection, service: str, stage: str, names: Collection[str]) -> None:
+    """Refuse requests to versions that are neither in use nor on trial, where a version is in use.
+
+    Whoever directs traffic has looked before, and been slow perhaps: meanwhile people have ended the rollout,
+    or gone back to another version, and were told so.
+    """
+    in_use = current_versions(connection, service, stage, "online")
+    if not in_use or in_use[0].deployment_id is None:
+        return
+    columns = tables.rollouts.c
+    is_under_way = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
+    on_trial = {rollout.deployment_id for rollout in select_rollouts(connection, is_under_way)}
+    for name in sorted(set(names) - on_trial - {in_use[0].deployment_id}):
+        raise Conflict(
+            f"{name} cannot take requests for {service} in {stage}: {in_use[0].snapshot_name} is the version "
+            "in use there, and no rollout of this deployment is under way.",
+            mend="Promote its snapshot.",
         )
 
 

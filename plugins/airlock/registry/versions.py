@@ -11,6 +11,7 @@ from airlock.registry import tables
 from airlock.registry.database import Transaction
 from airlock.registry.ledger import append
 from airlock.registry.records import StageVersion
+from airlock.registry.rollout_rows import close_rollout, select_rollouts
 from airlock.spec import Mode
 
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -65,7 +66,23 @@ def put_into_use(
         insert(tables.stage_versions).values(service=service, from_time=transaction.now, **values)
     )
     append(transaction, "version.current", service, "airlock", values)
+    if mode == "online" and deployment_id is not None:
+        _stop_trials(transaction, service, stage, deployment_id)
     return previous
+
+
+def _stop_trials(transaction: Transaction, service: str, stage: str, deployment_id: str) -> None:
+    """End rollouts of other deployments that were to replace another version than this one."""
+    columns = tables.rollouts.c
+    is_other = and_(
+        columns.service == service,
+        columns.stage == stage,
+        columns.outcome.is_(None),
+        columns.deployment_id != deployment_id,
+        columns.current_deployment_id.is_distinct_from(deployment_id),
+    )
+    for rollout in select_rollouts(transaction.connection, is_other):
+        close_rollout(transaction, rollout, "stopped", f"{deployment_id} came into use", "airlock")
 
 
 def _refuse_left(
