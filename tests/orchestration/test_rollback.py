@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
-from airlock.exceptions import Conflict, NotFound
+from airlock.exceptions import Conflict, DeploymentFailed, NotFound
 from airlock.orchestration import outcomes, rollout
-from airlock.orchestration.configuration import load_settings
+from airlock.orchestration.configuration import Settings, load_settings
 from airlock.orchestration.rollback import choose, end_rollout, find_way_back, finish, roll_back
+from airlock.registry import Registry
 from airlock.registry.records import DeploymentRecord, RollbackRecord
 from airlock.spec import BlueGreen, Canary, ErrorRateGuard
 from tests.orchestration.rollout_scene import Scene, scene
@@ -31,10 +32,10 @@ def replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]
         yield found
 
 
-def go_back(scene: Scene) -> RollbackRecord:
+def go_back(scene: Scene, to: str | None = None) -> RollbackRecord:
     way = find_way_back(scene.registry, "cc-fraud", "PROD", "online")
     return roll_back(
-        load_settings(), scene.registry, way, choose(way, None), by="olga", reason="it blocks everybody"
+        load_settings(), scene.registry, way, choose(way, to), by="olga", reason="it blocks everybody"
     )
 
 
@@ -46,19 +47,26 @@ def in_use(scene: Scene) -> str:
 
 def add_version(scene: Scene, content: object) -> DeploymentRecord:
     """One more version, which stands in PROD and gets no requests."""
-    deployments, snapshot = scene.registry.deployments, add_snapshot(scene.registry, content=content)
-    identity: dict[str, Any] = {"key": snapshot.digest, "stage": "PROD", "mode": "online", "attempt": 1}
+    digest = add_snapshot(scene.registry, content=content).digest
+    return add_deployment(scene, digest, key=digest)
+
+
+def add_deployment(scene: Scene, digest: str, *, key: str, ready: bool = True) -> DeploymentRecord:
+    deployments = scene.registry.deployments
+    identity: dict[str, Any] = {"key": key, "stage": "PROD", "mode": "online", "attempt": 1}
     deployment_id = deployments.identify(**identity)
     deployments.declare(
         **identity,
         passage_id=scene.current_deployment.passage_id,
         service="cc-fraud",
-        snapshot_digest=snapshot.digest,
+        snapshot_digest=digest,
         runtime=acquire(scene.registry, deployment_id, stage="PROD").name,
         purpose="passage",
     )
-    deployments.set_state(deployment_id, "deploying", handle={"name": deployment_id})
     scene.on_runtime.deployments.append(deployment_id)
+    deployment = deployments.set_state(deployment_id, "deploying", handle={"name": deployment_id})
+    if not ready:
+        return deployment
     return deployments.set_state(deployment_id, "ready", endpoints=scene.current.endpoints)
 
 
@@ -185,9 +193,7 @@ def test_a_rollback_that_was_killed_goes_on_where_it_was(
 
     registry = replaced.registry
     with monkeypatch.context() as patch:
-        if line == "make_current":
-            patch.setattr(registry.history, line, killed)
-        elif line == "end":
+        if line in ("make_current", "end"):
             patch.setattr(registry.rollbacks, line, killed)
         else:
             patch.setattr(f"airlock.orchestration.rollback.{line}", killed)
@@ -203,6 +209,113 @@ def test_a_rollback_that_was_killed_goes_on_where_it_was(
     assert replaced.shares == {"current": 100}
     assert replaced.state(replaced.new_deployment) == "retired"
     assert len(registry.history.versions("cc-fraud", "PROD", "online")) == 3
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """Version 2 has taken over from version 1, whose drain is over, and version 3 was in use before that."""
+    with scene(BlueGreen(drain=10 * MINUTES), tmp_path, monkeypatch) as found:
+        add_an_older_version(found)
+        found.try_task()
+        with monkeypatch.context() as patch:  # the older one stays, so that people can go back to it
+            patch.setattr(outcomes, "undeploy", lambda *_: None)
+            found.try_task("activate")
+        found.pass_time(minutes=11)
+        found.try_task("retire")
+        yield found
+
+
+def go_back_in_vain(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> RollbackRecord:
+    """The version before does not get ready, and holds a slot."""
+
+    def bring_up(settings: Settings, registry: Registry, begun: RollbackRecord) -> DeploymentRecord:
+        deployment = add_deployment(scene, begun.to_digest, key=begun.id, ready=False)
+        raise DeploymentFailed(f"{deployment.id} is not ready yet.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airlock.orchestration.rollback._bring_up", bring_up)
+        with pytest.raises(DeploymentFailed):
+            go_back(scene)
+    begun = scene.registry.rollbacks.under_way("cc-fraud", "PROD", "online")
+    assert begun is not None
+    assert (begun.to_name, in_use(scene), scene.shares) == ("fraud@1", "fraud@2", {"new": 100})
+    return begun
+
+
+def test_people_who_cannot_go_back_to_one_version_go_back_to_another(
+    three: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_vain = go_back_in_vain(three, monkeypatch)
+    assert len(three.on_runtime.deployments) == 3, "the older one, the bad one, and what does not get ready"
+
+    done = go_back(three, to="fraud@3")
+
+    assert (done.from_name, done.to_name, done.outcome) == ("fraud@2", "fraud@3", "done")
+    assert in_use(three) == "fraud@3"
+    assert len(three.on_runtime.deployments) == 1
+    assert three.registry.rollbacks.get(in_vain.id).outcome == "replaced"
+    with pytest.raises(Conflict, match=r"not going back to fraud@1 .* asked for another version since"):
+        finish(load_settings(), three.registry, in_vain)
+    assert in_use(three) == "fraud@3"
+
+
+def test_who_is_still_bringing_a_version_up_does_not_undo_what_was_asked_for_since(
+    three: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server works on in the request of before."""
+
+    def bring_up(settings: Settings, registry: Registry, begun: RollbackRecord) -> DeploymentRecord:
+        deployment = add_deployment(three, begun.to_digest, key=begun.id)
+        go_back(three, to="fraud@3")
+        return deployment
+
+    monkeypatch.setattr("airlock.orchestration.rollback._bring_up", bring_up)
+    with pytest.raises(Conflict, match="not going back to fraud@1 in PROD any more"):
+        go_back(three)
+    assert in_use(three) == "fraud@3"
+
+
+def test_people_who_were_interrupted_may_go_back_to_another_version(
+    three: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 came into use and got no requests: it has broken since."""
+
+    def killed(*_: object, **__: object) -> Any:
+        raise Killed
+
+    again = add_deployment(three, three.current_deployment.snapshot_digest, key="again")
+    with monkeypatch.context() as patch:
+        patch.setattr("airlock.orchestration.rollback.direct_all", killed)
+        with pytest.raises(Killed):
+            go_back(three)
+    assert (in_use(three), three.shares) == ("fraud@1", {"new": 100})
+
+    go_back(three, to="fraud@3")
+
+    assert in_use(three) == "fraud@3"
+    assert three.state(three.new_deployment) == three.state(again) == "retired"
+
+
+def test_a_version_that_comes_into_use_otherwise_overtakes_a_rollback(
+    three: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People have mended it by a new version. What they began before is not carried out against that one."""
+    in_vain = go_back_in_vain(three, monkeypatch)
+    newer = add_version(three, "newer")
+    put_into_use(three, newer)
+
+    assert three.registry.rollbacks.get(in_vain.id).outcome == "overtaken"
+    with pytest.raises(Conflict, match=r"not going back to fraud@1 .* has come into use since"):
+        finish(load_settings(), three.registry, in_vain)
+    assert (in_use(three), three.state(newer)) == (newer.snapshot_name, "ready")
+
+    way = find_way_back(three.registry, "cc-fraud", "PROD", "online")
+    assert (way.in_use.deployment_id, way.under_way) == (newer.id, None)
+    assert [version.snapshot_name for version in way.targets] == ["fraud@1", "fraud@3"], "fraud@2 is bad"
+    go_back(three, to="fraud@3")
+    assert in_use(three) == "fraud@3"
+    events = [entry.event for entry in three.registry.ledger.entries() if "rollback" in entry.event]
+    assert events == ["rollback.began", "rollback.overtaken", "rollback.began", "rollback.ended"]
 
 
 def test_two_people_go_back_once(replaced: Scene) -> None:

@@ -98,7 +98,7 @@ def test_asked_again_it_is_the_same_rollback(
     assert len(registry.rollbacks.list("cc-fraud")) == 1
 
 
-def test_an_interrupted_rollback_is_the_only_way_and_is_finished(
+def test_an_interrupted_rollback_is_the_first_way_and_is_finished(
     two_versions: list[str], as_user: AsUser, registry: Registry
 ) -> None:
     old, new = two_versions
@@ -114,6 +114,48 @@ def test_an_interrupted_rollback_is_the_only_way_and_is_finished(
     assert done.json()["ended_at"] is not None
     assert registry.rollbacks.under_way("cc-fraud", "LIVE", "batch") is None
     assert in_use(registry) == old
+
+
+@pytest.mark.parametrize("line", ["begun", "in use"])
+def test_an_interrupted_rollback_does_not_keep_people_from_another_version(
+    two_versions: list[str], story: Story, as_user: AsUser, registry: Registry, line: str
+) -> None:
+    oldest, old = two_versions
+    new = story.snapshot(code="version = 3")["name"]
+    passage = story.begin(story.promote(new))
+    put_into_use(registry, passage.id, passage.snapshot_digest, "batch")
+    left, target, _ = registry.history.versions("cc-fraud", "LIVE", "batch")
+    begun = registry.rollbacks.begin(left, target, requested_by="olga", reason="It blocks everybody.")
+    if line == "in use":
+        registry.rollbacks.make_current(begun.id, None)
+
+    [way] = ways_back(as_user)
+    assert (way["in_use"], way["targets"]) == (new, [old, oldest])
+    done = as_user("rita").post(f"{SERVICE}/rollbacks", json=request(oldest, new))
+
+    assert done.status_code == 200, done.text
+    assert in_use(registry) == oldest
+    outcomes = [(each["to"], each["outcome"]) for each in as_user("vera").get(f"{SERVICE}/rollbacks").json()]
+    assert outcomes == [(oldest, "done"), (old, "replaced")]
+
+
+def test_a_rollback_that_another_version_has_overtaken_is_not_finished(
+    two_versions: list[str], story: Story, as_user: AsUser, registry: Registry
+) -> None:
+    old, bad = two_versions
+    left, target = registry.history.versions("cc-fraud", "LIVE", "batch")
+    registry.rollbacks.begin(left, target, requested_by="olga", reason="It blocks everybody.")
+    new = story.snapshot(code="version = 3")["name"]
+    passage = story.begin(story.promote(new))
+    put_into_use(registry, passage.id, passage.snapshot_digest, "batch")
+
+    [way] = ways_back(as_user)
+    assert (way["in_use"], way["targets"]) == (new, [old])
+    again = as_user("olga").post(f"{SERVICE}/rollbacks", json=request(old, bad))
+
+    assert again.status_code == 409
+    assert f"{new} is in use in LIVE, not {bad}" in again.json()["message"]
+    assert in_use(registry) == new
 
 
 @pytest.mark.parametrize("person", ["rita", "omar"])
@@ -162,6 +204,22 @@ def test_ending_a_rollout_sends_all_requests_back_to_the_version_in_use(
 
     ended = registry.rollouts.get(rollout.id)
     assert (ended.outcome, ended.reason) == ("rolled_back", "rita: Customers call.")
+
+
+def test_a_rollout_that_began_after_a_rollback_in_vain_is_what_ends_first(
+    two_versions: list[str], story: Story, as_user: AsUser, registry: Registry
+) -> None:
+    rollout = begin_a_rollout(story, registry)
+    left = registry.history.current("cc-fraud", "LIVE", "online")
+    earlier = registry.history.current("cc-fraud", "LIVE", "batch")
+    assert left is not None
+    assert earlier is not None
+    registry.rollbacks.begin(left, earlier, requested_by="olga", reason="It did not get ready.")
+
+    online, _ = ways_back(as_user)
+
+    assert online["rollout_of"] == registry.deployments.get(rollout.deployment_id).snapshot_name
+    assert online["targets"] == [two_versions[1]]
 
 
 def test_where_shows_the_address_that_stays(

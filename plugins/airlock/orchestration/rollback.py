@@ -5,12 +5,13 @@ It needs the registry and the runtimes, and neither Airflow's scheduler nor a wo
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.exceptions import Conflict, DeploymentFailed, NotFound
+from airlock.exceptions import AirlockError, Conflict, DeploymentFailed, NotFound
 from airlock.orchestration.configuration import Settings
 from airlock.orchestration.placement import Placement, undeploy
 from airlock.orchestration.rollout_answers import answers_to_record
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, RollbackRecord, RolloutRecord, StageVersion
 
+log = logging.getLogger(__name__)
+
 SECONDS_TO_GET_READY = 300.0
 
 
@@ -32,11 +35,13 @@ class WayBack:
     :param in_use: the version that would be left.
     :param rollout: on its way to replace ``in_use``: it would be ended, and ``in_use`` stay.
     :param targets: versions to go back to, the last one first; none is marked bad.
+    :param under_way: was begun and has not ended: ``in_use`` is what it leaves, or what it goes back to.
     """
 
     in_use: StageVersion
     rollout: RolloutRecord | None
     targets: Sequence[StageVersion]
+    under_way: RollbackRecord | None
 
 
 def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> WayBack:
@@ -59,7 +64,8 @@ def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> W
         if left is None and version.snapshot_digest != in_use.snapshot_digest:
             targets.setdefault(version.snapshot_digest, version)
     rollout = registry.rollouts.under_way(service, stage) if mode == "online" else None
-    return WayBack(in_use, rollout, list(targets.values()))
+    under_way = registry.rollbacks.under_way(service, stage, mode)
+    return WayBack(in_use, rollout, list(targets.values()), under_way)
 
 
 def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
@@ -74,7 +80,7 @@ def roll_back(
 ) -> RollbackRecord:
     """Put an earlier version into use again. Asked again after it was killed, it goes on where it was.
 
-    :raises Conflict: another version is in use by now, or another rollback is under way.
+    :raises Conflict: another version is in use by now, or somebody has asked for another one meanwhile.
     :raises RuntimeBusy: the earlier version has to be deployed anew, and every runtime for it is full.
     :raises DeploymentFailed: it does not get ready; requests still go where they went.
     """
@@ -85,31 +91,62 @@ def roll_back(
 
 
 def finish(settings: Settings, registry: Registry, rollback: RollbackRecord) -> RollbackRecord:
-    """Do what a rollback still lacks."""
+    """Do what a rollback still lacks.
+
+    :raises Conflict: it is not to be carried out any more: another one has replaced or overtaken it.
+    """
+    rollback = registry.rollbacks.confirm(rollback.id)
     if rollback.ended_at is not None:
         return rollback
     deployment = None
     if rollback.mode == "online":
+        _make_room(settings, registry, rollback)
         deployment = _standing(registry, rollback) or _bring_up(settings, registry, rollback)
-    registry.history.make_current(
-        passage_id=rollback.to_passage_id,
-        deployment_id=deployment.id if deployment else None,
-        service=rollback.service,
-        stage=rollback.stage,
-        mode=rollback.mode,
-        snapshot_digest=rollback.to_digest,
-    )
+    registry.rollbacks.make_current(rollback.id, deployment.id if deployment else None)
     if deployment is not None:
-        left = [
-            other
-            for other in registry.deployments.live(rollback.service, rollback.stage, rollback.mode)
-            if other.purpose == "passage" and other.snapshot_digest == rollback.from_digest
-        ]
+        left = _left(registry, rollback, deployment)
         reason = f"rolled back by {rollback.requested_by}: {rollback.reason}"
         direct_all(registry, deployment, reason, ending={other.id for other in left})
         for other in left:
             undeploy(settings, registry, other, f"rolled back: {rollback.reason}")
     return registry.rollbacks.end(rollback.id)
+
+
+def _left(
+    registry: Registry, rollback: RollbackRecord, deployment: DeploymentRecord
+) -> list[DeploymentRecord]:
+    """What goes once a deployment of the earlier version has all requests: the bad version, as it stood when
+    people left it, and what ways back before this one have not brought to an end."""
+    given_up = _given_up(registry, rollback)
+    keys = {other.id for other in given_up}
+    bad = {other.from_deployment_id for other in given_up}
+    return [
+        other
+        for other in registry.deployments.live(rollback.service, rollback.stage, rollback.mode)
+        if other.purpose == "passage"
+        and other.id != deployment.id
+        and other.created_at <= rollback.began_at
+        and (other.snapshot_digest == rollback.from_digest or other.id in bad or other.key in keys)
+    ]
+
+
+def _make_room(settings: Settings, registry: Registry, rollback: RollbackRecord) -> None:
+    """Give back what ways back before this one were bringing up: it may need the slot."""
+    keys = {other.id for other in _given_up(registry, rollback)}
+    in_use = registry.history.current(rollback.service, rollback.stage, rollback.mode)
+    keep = in_use.deployment_id if in_use else None
+    for deployment in registry.deployments.live(rollback.service, rollback.stage, rollback.mode):
+        is_target = deployment.snapshot_digest == rollback.to_digest
+        if deployment.key in keys and deployment.id != keep and not is_target:
+            try:
+                undeploy(settings, registry, deployment, "another version is gone back to")
+            except AirlockError as error:  # which must not keep this one from going on
+                log.warning("%s stays: %s", deployment.id, error)
+
+
+def _given_up(registry: Registry, rollback: RollbackRecord) -> list[RollbackRecord]:
+    known = registry.rollbacks.list(rollback.service, rollback.stage, rollback.mode)
+    return [other for other in known if other.outcome in ("replaced", "overtaken")]
 
 
 def _standing(registry: Registry, rollback: RollbackRecord) -> DeploymentRecord | None:
@@ -140,6 +177,7 @@ def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) 
     )
     begun, deadline = Begun(), time.monotonic() + SECONDS_TO_GET_READY
     while True:
+        registry.rollbacks.confirm(rollback.id)
         deployment = placement.bring_up(placement.claim(), begun)
         if deployment.state == "ready":
             return deployment

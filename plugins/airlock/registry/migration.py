@@ -9,7 +9,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 from airlock.exceptions import RegistryError
 from airlock.registry.database import Database
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest of ``migrations/versions``: what these tables are at."""
 
 VERSION_TABLE = "airlock_version"

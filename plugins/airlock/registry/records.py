@@ -25,6 +25,7 @@ Purpose = Literal["passage", "scoring"]
 DeploymentState = Literal["planned", "deploying", "ready", "retiring", "retired", "failed"]
 Verdict = Literal["approve", "reject"]
 RolloutOutcome = Literal["completed", "rolled_back", "stopped"]
+RollbackOutcome = Literal["done", "replaced", "overtaken"]
 RolloutMove = Literal["advance", "extend", "ask", "complete", "roll_back", "stop"]
 ScoringState = Literal["running", "completed", "failed"]
 JsonObject = dict[str, Any]
@@ -258,6 +259,8 @@ class RollbackRecord:
 
     :param from_digest: the version that is left; it is marked bad from ``began_at`` on.
     :param to_passage_id: the passage in which the earlier version was approved.
+    :param outcome: ``replaced`` by a way back to another version, or ``overtaken`` by a version that came
+        into use otherwise; ``None`` while it is under way.
     """
 
     id: str
@@ -274,6 +277,7 @@ class RollbackRecord:
     reason: str
     began_at: datetime
     ended_at: datetime | None
+    outcome: RollbackOutcome | None
 
 
 @dataclass(frozen=True)

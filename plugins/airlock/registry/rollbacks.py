@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select
 
 from airlock.exceptions import Conflict, NotFound
 from airlock.registry import tables
 from airlock.registry.database import Database
 from airlock.registry.ledger import append
 from airlock.registry.records import RollbackRecord, StageVersion
-from airlock.registry.versions import current_versions
+from airlock.registry.versions import close_rollback, current_versions, put_into_use
 from airlock.spec import Mode
 from airlock.spec.digest import canonical_json
 
@@ -28,31 +28,30 @@ class Rollbacks:
     ) -> RollbackRecord:
         """Decide to go back from the version in use to an earlier one; asked again, return the same rollback.
 
-        :raises Conflict: another rollback of the service is under way there, or another version is in use.
+        One to another version that is under way is replaced.
+
+        :raises Conflict: another version is in use.
         """
-        rollback_id = _id(left)
         with self._database.write() as transaction:
             connection = transaction.connection
-            columns = tables.rollbacks.c
-            here = and_(
-                columns.service == left.service, columns.stage == left.stage, columns.mode == left.mode
-            )
-            under_way = _select(connection, and_(here, columns.ended_at.is_(None)))
-            known = _select(connection, columns.id == rollback_id) or under_way
-            if known:
-                if (known[0].id, known[0].to_digest) != (rollback_id, target.snapshot_digest):
-                    raise Conflict(
-                        f"{left.service} is going back to {known[0].to_name} in {left.stage} already, "
-                        f"as {known[0].requested_by} asked."
-                    )
-                return known[0]
+            here = _is_here(left.service, left.stage, left.mode)
             in_use = current_versions(connection, left.service, left.stage, left.mode)
+            for known in _select(connection, here & (tables.rollbacks.c.began_at >= left.from_time)):
+                is_same = (known.from_digest, known.to_digest) == (
+                    left.snapshot_digest,
+                    target.snapshot_digest,
+                )
+                if is_same and not _is_over(connection, known):
+                    return known
             if [version.from_time for version in in_use] != [left.from_time]:
                 name = in_use[0].snapshot_name if in_use else "nothing"
                 raise Conflict(
                     f"{left.snapshot_name} is not in use in {left.stage} any more, but {name}.",
                     mend="Look again: airlock where.",
                 )
+            for other in _select(connection, here & tables.rollbacks.c.ended_at.is_(None)):
+                close_rollback(transaction, other.id, "replaced", requested_by)
+            rollback_id = _id(left, number=len(_select(connection, here)) + 1)
             values = {
                 "service": left.service,
                 "stage": left.stage,
@@ -71,15 +70,37 @@ class Rollbacks:
             append(transaction, "rollback.began", rollback_id, requested_by, values)
             return _get(connection, rollback_id)
 
-    def end(self, rollback_id: str) -> RollbackRecord:
-        """The earlier version is in use; said again, it changes nothing."""
+    def confirm(self, rollback_id: str) -> RollbackRecord:
+        """A rollback as it is; it is to be carried out, or its target is in use.
+
+        :raises Conflict: it has been replaced or overtaken, or another version came into use afterwards.
+        """
+        with self._database.read() as connection:
+            return _confirmed(connection, rollback_id)
+
+    def make_current(self, rollback_id: str, deployment_id: str | None) -> None:
+        """Make the earlier version the one in use; said again, it changes nothing.
+
+        :raises Conflict: the rollback is not to be carried out any more, as :meth:`confirm` says.
+        """
         with self._database.write() as transaction:
-            connection = transaction.connection
-            if _get(connection, rollback_id).ended_at is None:
-                is_it = tables.rollbacks.c.id == rollback_id
-                connection.execute(update(tables.rollbacks).where(is_it).values(ended_at=transaction.now))
-                append(transaction, "rollback.ended", rollback_id, "airlock", {})
-            return _get(connection, rollback_id)
+            rollback = _confirmed(transaction.connection, rollback_id)
+            put_into_use(
+                transaction,
+                passage_id=rollback.to_passage_id,
+                deployment_id=deployment_id,
+                service=rollback.service,
+                stage=rollback.stage,
+                mode=rollback.mode,
+                snapshot_digest=rollback.to_digest,
+            )
+
+    def end(self, rollback_id: str) -> RollbackRecord:
+        """The earlier version has all requests; said again, or of one that has ended, it changes nothing."""
+        with self._database.write() as transaction:
+            if _get(transaction.connection, rollback_id).ended_at is None:
+                close_rollback(transaction, rollback_id, "done", "airlock")
+            return _get(transaction.connection, rollback_id)
 
     def get(self, rollback_id: str) -> RollbackRecord:
         """One rollback.
@@ -116,9 +137,37 @@ class Rollbacks:
         return next(found, None)
 
 
-def _id(left: StageVersion) -> str:
-    content = [left.service, left.stage, left.mode, left.snapshot_digest, left.from_time.isoformat()]
+def _id(left: StageVersion, *, number: int) -> str:
+    content = [left.service, left.stage, left.mode, left.snapshot_digest, number]
     return "back-" + hashlib.sha256(canonical_json(content)).hexdigest()[:12]
+
+
+def _is_here(service: str, stage: str, mode: Mode) -> ColumnElement[bool]:
+    columns = tables.rollbacks.c
+    return and_(columns.service == service, columns.stage == stage, columns.mode == mode)
+
+
+def _is_over(connection: Connection, rollback: RollbackRecord) -> bool:
+    """Whether nothing of a rollback is to be done, nor is so, any more."""
+    if rollback.outcome == "done":
+        in_use = current_versions(connection, rollback.service, rollback.stage, rollback.mode)
+        return [version.snapshot_digest for version in in_use] != [rollback.to_digest]
+    return rollback.outcome is not None
+
+
+def _confirmed(connection: Connection, rollback_id: str) -> RollbackRecord:
+    rollback = _get(connection, rollback_id)
+    if _is_over(connection, rollback):
+        raise Conflict(
+            f"{rollback.service} is not going back to {rollback.to_name} in {rollback.stage} any more: "
+            + (
+                "somebody has asked for another version since."
+                if rollback.outcome == "replaced"
+                else "another version has come into use since."
+            ),
+            mend="Look again: airlock where.",
+        )
+    return rollback
 
 
 def _get(connection: Connection, rollback_id: str) -> RollbackRecord:
@@ -160,6 +209,7 @@ def _select(connection: Connection, condition: ColumnElement[bool]) -> list[Roll
             reason=row.reason,
             began_at=row.began_at,
             ended_at=row.ended_at,
+            outcome=row.outcome,
         )
         for row in connection.execute(query)
     ]

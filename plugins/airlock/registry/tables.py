@@ -369,6 +369,7 @@ rollbacks = Table(
     Column("reason", Text, nullable=False),
     Column("began_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+    Column("outcome", Text),
     Index(None, "service", "stage", "mode"),
 )
 """Ways back to an earlier version; what was left is marked bad from then on."""

@@ -10,7 +10,7 @@ from airlock.exceptions import Conflict
 from airlock.registry import tables
 from airlock.registry.database import Transaction
 from airlock.registry.ledger import append
-from airlock.registry.records import StageVersion
+from airlock.registry.records import RollbackOutcome, StageVersion
 from airlock.registry.rollout_rows import close_rollout, select_rollouts
 from airlock.spec import Mode
 
@@ -66,6 +66,7 @@ def put_into_use(
         insert(tables.stage_versions).values(service=service, from_time=transaction.now, **values)
     )
     append(transaction, "version.current", service, "airlock", values)
+    _overtake_rollbacks(transaction, service, stage, mode, (snapshot_digest, passage_id))
     if mode == "online" and deployment_id is not None:
         _stop_trials(transaction, service, stage, deployment_id)
     return previous
@@ -83,6 +84,35 @@ def _stop_trials(transaction: Transaction, service: str, stage: str, deployment_
     )
     for rollout in select_rollouts(transaction.connection, is_other):
         close_rollout(transaction, rollout, "stopped", f"{deployment_id} came into use", "airlock")
+
+
+def _overtake_rollbacks(
+    transaction: Transaction, service: str, stage: str, mode: Mode, version: tuple[str, str | None]
+) -> None:
+    """End ways back to another version: people decided about a version that is not in use any more."""
+    columns = tables.rollbacks.c
+    query = select(columns.id, columns.to_digest, columns.to_passage_id).where(
+        columns.service == service,
+        columns.stage == stage,
+        columns.mode == mode,
+        columns.ended_at.is_(None),
+    )
+    for rollback in transaction.connection.execute(query).all():
+        if (rollback.to_digest, rollback.to_passage_id) != version:
+            close_rollback(transaction, rollback.id, "overtaken", "airlock")
+
+
+def close_rollback(transaction: Transaction, rollback_id: str, outcome: RollbackOutcome, by: str) -> None:
+    """Give a way back its outcome, as a part of a transaction."""
+    events: dict[RollbackOutcome, str] = {
+        "done": "rollback.ended",
+        "replaced": "rollback.replaced",
+        "overtaken": "rollback.overtaken",
+    }
+    ending = {"ended_at": transaction.now, "outcome": outcome}
+    is_it = tables.rollbacks.c.id == rollback_id
+    transaction.connection.execute(update(tables.rollbacks).where(is_it).values(**ending))
+    append(transaction, events[outcome], rollback_id, by, {})
 
 
 def _refuse_left(

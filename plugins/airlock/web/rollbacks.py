@@ -20,7 +20,7 @@ from airlock.orchestration.rollback import (
     roll_back,
 )
 from airlock.registry import Registry
-from airlock.registry.records import RollbackRecord
+from airlock.registry.records import RollbackOutcome, RollbackRecord
 from airlock.spec import Mode
 from airlock.web.airflow_private import (
     DagAccessEntity,
@@ -70,7 +70,9 @@ class WayBackView:
 class RollbackView:
     """A rollback.
 
-    :param ended_at: when the earlier version was in use; ``None`` while it is not.
+    :param ended_at: since when nothing is left to be done; ``None`` while something is.
+    :param outcome: ``done``; or ``replaced`` by a rollback to another version, or ``overtaken`` by a version
+        that came into use otherwise: then the earlier version did not.
     """
 
     id: str
@@ -83,6 +85,7 @@ class RollbackView:
     reason: str
     began_at: datetime
     ended_at: datetime | None
+    outcome: RollbackOutcome | None
 
 
 def _require_a_say(registry: Registry, user: GetUserDep, name: str, stage: str) -> None:
@@ -102,15 +105,10 @@ def _require_a_say(registry: Registry, user: GetUserDep, name: str, stage: str) 
 def ways_back(dag_id: str, stage: Annotated[str, Query()], registry: RegistryDep) -> list[WayBackView]:
     """What a service could go back to at a stage, for each mode in which a version is in use there.
 
-    Where a rollback was interrupted, finishing that is the only way.
+    Where a rollback was interrupted, finishing that is the first way.
     """
     found = []
     for mode in MODES:
-        under_way = registry.rollbacks.under_way(dag_id, stage, mode)
-        if under_way is not None:
-            left, to = under_way.from_name, under_way.to_name
-            found.append(WayBackView(dag_id, stage, mode, left, targets=[to], rollout_of=None))
-            continue
         try:
             found.append(_view(registry, find_way_back(registry, dag_id, stage, mode)))
         except NotFound:
@@ -149,7 +147,7 @@ def go_back(
     if known is not None:
         return _shown(finish(settings, registry, known))
     way = find_way_back(registry, dag_id, wanted.stage, wanted.mode)
-    if way.in_use.snapshot_name != wanted.left:
+    if wanted.left not in (way.in_use.snapshot_name, _to_leave(way)):
         raise HTTPException(
             409, f"{way.in_use.snapshot_name} is in use in {wanted.stage}, not {wanted.left}: look again."
         )
@@ -187,20 +185,28 @@ def _known(registry: Registry, service: str, wanted: NewRollback) -> RollbackRec
     in_use = registry.history.current(service, wanted.stage, wanted.mode)
     for rollback in registry.rollbacks.list(service, wanted.stage, wanted.mode)[:1]:
         is_same = rollback.from_name == wanted.left and wanted.to in (None, rollback.to_name)
-        is_done = in_use is not None and in_use.snapshot_digest == rollback.to_digest
-        if is_same and (rollback.ended_at is None or is_done):
+        is_so = in_use is not None and in_use.snapshot_digest == rollback.to_digest
+        if is_same and (rollback.outcome is None or (rollback.outcome == "done" and is_so)):
             return rollback
     return None
 
 
+def _to_leave(way: WayBack) -> str:
+    """The version that people want to leave; where they were interrupted, the earlier one may be in use."""
+    return way.under_way.from_name if way.under_way else way.in_use.snapshot_name
+
+
 def _view(registry: Registry, way: WayBack) -> WayBackView:
-    rollout = way.rollout
+    rollout, targets = way.rollout, [version.snapshot_name for version in way.targets]
+    if way.under_way is not None:
+        first = way.under_way.to_name
+        targets = [first, *(name for name in targets if name != first)]
     return WayBackView(
         service=way.in_use.service,
         stage=way.in_use.stage,
         mode=way.in_use.mode,
-        in_use=way.in_use.snapshot_name,
-        targets=[version.snapshot_name for version in way.targets],
+        in_use=_to_leave(way),
+        targets=targets,
         rollout_of=registry.deployments.get(rollout.deployment_id).snapshot_name if rollout else None,
     )
 
@@ -217,4 +223,5 @@ def _shown(rollback: RollbackRecord) -> RollbackView:
         reason=rollback.reason,
         began_at=rollback.began_at,
         ended_at=rollback.ended_at,
+        outcome=rollback.outcome,
     )
