@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
-from airlock.exceptions import Conflict, DeploymentFailed, NotFound
+from airlock.exceptions import AdapterError, Conflict, DeploymentFailed, NotFound
 from airlock.orchestration import outcomes, rollout
 from airlock.orchestration.configuration import Settings, load_settings
 from airlock.orchestration.rollback import choose, end_rollout, find_way_back, finish, roll_back
 from airlock.registry import Registry
 from airlock.registry.records import DeploymentRecord, RollbackRecord
+from airlock.runtimes.base import Handle, Status
 from airlock.spec import BlueGreen, Canary, ErrorRateGuard
 from tests.orchestration.rollout_scene import Scene, scene
 from tests.registry.building import acquire, add_snapshot
@@ -415,6 +416,85 @@ def test_a_rollout_ends_where_another_version_comes_into_use(canary: Scene) -> N
     traffic = canary.registry.traffic.current("cc-fraud", "PROD")
     assert traffic is not None
     assert traffic.shares == {other.id: 100}
+
+
+@pytest.fixture
+def brought_up(replaced: Scene, monkeypatch: pytest.MonkeyPatch) -> list[DeploymentRecord]:
+    """Deployments of the earlier version that were brought up anew."""
+    found: list[DeploymentRecord] = []
+
+    def bring_up(settings: Settings, registry: Registry, begun: RollbackRecord) -> DeploymentRecord:
+        found.append(add_deployment(replaced, begun.to_digest, key=begun.id))
+        return found[-1]
+
+    monkeypatch.setattr("airlock.orchestration.rollback._bring_up", bring_up)
+    return found
+
+
+def shares(scene: Scene) -> dict[str, int]:
+    traffic = scene.registry.traffic.current("cc-fraud", "PROD")
+    assert traffic is not None
+    return dict(traffic.shares)
+
+
+def test_a_version_that_broke_down_during_its_drain_is_brought_up_anew(
+    replaced: Scene, brought_up: list[DeploymentRecord]
+) -> None:
+    replaced.on_runtime.deployments.remove(replaced.current_deployment.id)
+
+    go_back(replaced)
+
+    [anew] = brought_up
+    assert shares(replaced) == {anew.id: 100}
+    old = replaced.registry.deployments.get(replaced.current_deployment.id)
+    assert (old.state, old.reason) == ("failed", "It is not there.")
+    assert replaced.on_runtime.deployments == [anew.id]
+    held = replaced.registry.leases.held()
+    assert [lease.deployment_id for lease in held] == [anew.id], "its slot is free"
+
+
+def test_a_version_of_which_nobody_can_tell_whether_it_answers_is_brought_up_elsewhere(
+    replaced: Scene, brought_up: list[DeploymentRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(handle: Handle) -> Status:
+        raise AdapterError("The engine does not answer.")
+
+    monkeypatch.setattr(replaced.on_runtime, "status", status)
+    go_back(replaced)
+
+    assert shares(replaced) == {brought_up[0].id: 100}
+    assert replaced.state(replaced.current_deployment) == "ready", "it may be, and is ended later"
+
+
+def test_a_version_that_cannot_be_brought_up_gets_no_requests(
+    replaced: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced.on_runtime.deployments.remove(replaced.current_deployment.id)
+
+    def bring_up(*_: object) -> DeploymentRecord:
+        raise DeploymentFailed("It does not get ready.")
+
+    monkeypatch.setattr("airlock.orchestration.rollback._bring_up", bring_up)
+    with pytest.raises(DeploymentFailed):
+        go_back(replaced)
+    assert (in_use(replaced), replaced.shares) == ("fraud@2", {"new": 100})
+
+
+def test_asked_again_after_the_earlier_version_has_broken_down_it_is_brought_up_anew(
+    replaced: Scene, brought_up: list[DeploymentRecord]
+) -> None:
+    done = go_back(replaced)
+    assert finish(load_settings(), replaced.registry, done) == done
+    assert brought_up == []
+
+    replaced.on_runtime.deployments.remove(replaced.current_deployment.id)
+    assert finish(load_settings(), replaced.registry, done) == done
+
+    [anew] = brought_up
+    assert shares(replaced) == {anew.id: 100}
+    version = replaced.registry.history.current("cc-fraud", "PROD", "online")
+    assert version is not None
+    assert version.deployment_id == anew.id
 
 
 def test_nothing_in_use_is_said(replaced: Scene) -> None:

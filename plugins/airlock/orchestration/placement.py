@@ -144,9 +144,7 @@ class Placement:
             endpoints = [_written(found) for found in watch.adapter.endpoints(handle)]
             return self.registry.deployments.set_state(deployment.id, "ready", endpoints=endpoints)
         reason = status.message or watch.adapter.logs(handle) or f"It is {status.state}."
-        watch.adapter.undeploy(handle)
-        self.registry.deployments.set_state(deployment.id, "failed", reason=reason)
-        self.registry.leases.release(deployment.id)
+        end_failed(watch.adapter, self.registry, deployment, reason)
         raise DeploymentFailed(f"{deployment.id} did not get ready on {deployment.runtime}: {reason}")
 
     def clear(self, reason: str) -> None:
@@ -236,6 +234,13 @@ def undeploy(settings: Settings, registry: Registry, deployment: DeploymentRecor
             adapter.remove_job(job)
     adapter.undeploy(deployment.handle or {"name": deployment.id})
     registry.deployments.set_state(deployment.id, "retired", reason=reason)
+    registry.leases.release(deployment.id)
+
+
+def end_failed(adapter: Adapter, registry: Registry, deployment: DeploymentRecord, reason: str) -> None:
+    """End a deployment that has failed: what is left of it off its runtime, and the slot back."""
+    adapter.undeploy(deployment.handle or {"name": deployment.id})
+    registry.deployments.set_state(deployment.id, "failed", reason=reason)
     registry.leases.release(deployment.id)
 
 

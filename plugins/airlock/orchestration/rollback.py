@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.exceptions import AirlockError, Conflict, DeploymentFailed, NotFound
+from airlock.exceptions import AdapterError, AirlockError, Conflict, DeploymentFailed, NotFound
 from airlock.orchestration.configuration import Settings
-from airlock.orchestration.placement import Placement, undeploy
+from airlock.orchestration.placement import Placement, end_failed, undeploy
 from airlock.orchestration.rollout_answers import answers_to_record
+from airlock.orchestration.rollout_look import ask_runtime
 from airlock.orchestration.traffic import direct_all, return_traffic
 from airlock.orchestration.watching import Begun
 from airlock.spec import Lifecycle, Mode, Stage
@@ -91,17 +92,19 @@ def roll_back(
 
 
 def finish(settings: Settings, registry: Registry, rollback: RollbackRecord) -> RollbackRecord:
-    """Do what a rollback still lacks.
+    """Do what a rollback still lacks; one that was done does if the earlier version has broken down.
 
     :raises Conflict: it is not to be carried out any more: another one has replaced or overtaken it.
     """
     rollback = registry.rollbacks.confirm(rollback.id)
-    if rollback.ended_at is not None:
-        return rollback
     deployment = None
     if rollback.mode == "online":
         _make_room(settings, registry, rollback)
-        deployment = _standing(registry, rollback) or _bring_up(settings, registry, rollback)
+        deployment = _standing(settings, registry, rollback)
+    if rollback.ended_at is not None and _answers(registry, rollback, deployment):
+        return rollback
+    if rollback.mode == "online":
+        deployment = deployment or _bring_up(settings, registry, rollback)
     registry.rollbacks.make_current(rollback.id, deployment.id if deployment else None)
     if deployment is not None:
         left = _left(registry, rollback, deployment)
@@ -149,14 +152,32 @@ def _given_up(registry: Registry, rollback: RollbackRecord) -> list[RollbackReco
     return [other for other in known if other.outcome in ("replaced", "overtaken")]
 
 
-def _standing(registry: Registry, rollback: RollbackRecord) -> DeploymentRecord | None:
-    """A deployment of the earlier version that still answers, as it does during its drain."""
-    ready = [
-        deployment
-        for deployment in registry.deployments.live(rollback.service, rollback.stage, rollback.mode)
-        if deployment.state == "ready" and deployment.snapshot_digest == rollback.to_digest
-    ]
-    return ready[-1] if ready else None
+def _standing(settings: Settings, registry: Registry, rollback: RollbackRecord) -> DeploymentRecord | None:
+    """A deployment of the earlier version that still answers, as it does during its drain.
+
+    Its runtime is asked: one that has broken down since nobody sent it requests is ended, and another one
+    brought up.
+    """
+    live = registry.deployments.live(rollback.service, rollback.stage, rollback.mode)
+    for deployment in reversed(live):
+        if deployment.state != "ready" or deployment.snapshot_digest != rollback.to_digest:
+            continue
+        try:
+            status = ask_runtime(settings, registry)(deployment)
+            if status.state == "ready":
+                return deployment
+            log.warning("%s is %s. %s", deployment.id, status.state, status.message)
+            adapter = settings.adapter(registry.catalog.runtime(deployment.runtime).spec)
+            end_failed(adapter, registry, deployment, status.message or f"It is {status.state}.")
+        except AdapterError as error:  # it may answer yet, but nobody can tell
+            log.warning("%s is not gone back to: %s", deployment.id, error)
+    return None
+
+
+def _answers(registry: Registry, rollback: RollbackRecord, deployment: DeploymentRecord | None) -> bool:
+    """Whether the earlier version is in use with a deployment that stands."""
+    in_use = registry.history.current(rollback.service, rollback.stage, rollback.mode)
+    return in_use is not None and in_use.deployment_id == (deployment.id if deployment else None)
 
 
 def _bring_up(settings: Settings, registry: Registry, rollback: RollbackRecord) -> DeploymentRecord:
