@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 from airlock.exceptions import AdapterError, Conflict, DeploymentFailed, NotFound
 from airlock.orchestration import outcomes, rollout
 from airlock.orchestration.configuration import Settings, load_settings
+from airlock.orchestration.passage_task import record_failure
 from airlock.orchestration.rollback import choose, end_rollout, find_way_back, finish, roll_back
 from airlock.registry import Registry
 from airlock.registry.records import DeploymentRecord, RollbackRecord
@@ -349,11 +350,41 @@ def test_a_rollout_is_ended_and_the_version_in_use_stays(
 
 @pytest.fixture
 def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    """Version 2 has 5 % of the requests beside version 1."""
+    """Version 2 has 5 % of the requests beside version 1, and version 3 was in use before that."""
     strategy = Canary([5, 100], 10 * MINUTES, guard=[ErrorRateGuard()])
     with scene(strategy, tmp_path, monkeypatch) as found:
+        add_an_older_version(found)
         found.try_task()
         yield found
+
+
+def test_a_rollout_whose_task_failed_is_not_what_people_go_back_from(canary: Scene) -> None:
+    """It has given its requests back; who goes back wants to leave version 1, which is in use."""
+    _, older = canary.registry.history.versions("cc-fraud", "PROD", "online")[:2]
+    record_failure(canary.context, "the worker was killed")
+    assert canary.rollout.outcome is None, "it goes on where it was, if the task is cleared"
+
+    done = go_back(canary)
+
+    assert (done.from_name, done.to_name) == ("fraud@1", older.snapshot_name)
+    assert shares(canary) == {older.deployment_id: 100}
+    assert canary.try_task() == "skipped", "what it was compared with is gone"
+    assert canary.registry.passages.get(canary.passage.id).outcome == "rolled_back"
+    assert shares(canary) == {older.deployment_id: 100}
+
+
+def test_a_rollout_whose_task_failed_is_ended_where_it_has_requests_yet(
+    canary: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_reach(*_: object) -> None:
+        raise AdapterError("The cluster does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airlock.orchestration.passage_task.return_traffic", out_of_reach)
+        record_failure(canary.context, "the worker was killed")
+    assert canary.shares == {"new": 5, "current": 95}
+
+    end_the_rollout(canary)
 
 
 def end_the_rollout(scene: Scene) -> None:

@@ -64,9 +64,24 @@ def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> W
         left = registry.rollbacks.left_since(service, stage, mode, version.snapshot_digest, version.from_time)
         if left is None and version.snapshot_digest != in_use.snapshot_digest:
             targets.setdefault(version.snapshot_digest, version)
-    rollout = registry.rollouts.under_way(service, stage) if mode == "online" else None
+    rollout = _on_trial(registry, service, stage) if mode == "online" else None
     under_way = registry.rollbacks.under_way(service, stage, mode)
     return WayBack(in_use, rollout, list(targets.values()), under_way)
+
+
+def _on_trial(registry: Registry, service: str, stage: str) -> RolloutRecord | None:
+    """The rollout that there is something to end of.
+
+    One whose passage failed has given its requests back, and waits to be cleared: people who go back do not
+    mean that one.
+    """
+    rollout = registry.rollouts.under_way(service, stage)
+    if rollout is None or registry.passages.get(rollout.passage_id).state != "finished":
+        return rollout
+    traffic = registry.traffic.current(service, stage)
+    mirror = traffic.mirror if traffic else None
+    gets = {*(traffic.shares if traffic else ()), *([mirror.deployment_id] if mirror else ())}
+    return rollout if rollout.deployment_id in gets else None
 
 
 def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
