@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from airlock.cli import rollbacks
+from airlock.orchestration import stream_traffic
+from airlock.orchestration.rollback import SECONDS_TO_GET_READY
 from airlock.registry import Registry
+from airlock.registry.rollbacks import Rollbacks
 from tests.web.story import Story
 from tests.web.test_rollbacks import begin_a_rollout, in_use, put_into_use, two_versions
 
@@ -43,6 +49,50 @@ def test_given_again_after_it_was_interrupted_it_finishes(
 
     [done] = registry.rollbacks.list("cc-fraud")
     assert done.ended_at is not None
+    assert in_use(registry) == two_versions[0]
+
+
+def test_given_again_after_it_was_done_it_goes_no_further(
+    two_versions: list[str], story: Story, airlock: AsPerson, registry: Registry
+) -> None:
+    """Whoever got no answer repeats it."""
+    oldest, old = two_versions
+    passage = story.begin(story.promote(story.snapshot(code="version = 3")["name"]))
+    put_into_use(registry, passage.id, passage.snapshot_digest, "batch")
+
+    for _ in range(2):
+        done = airlock("olga", *COMMAND, "--yes")
+        assert done.exit_code == 0, done.output
+        assert f"{old} is in use in LIVE (batch)." in done.output
+    assert len(registry.rollbacks.list("cc-fraud")) == 1
+
+    further = airlock("olga", *COMMAND[:-1], "That one is bad, too.", "--yes")
+    assert f"{oldest} is in use in LIVE (batch)." in further.output
+    assert in_use(registry) == oldest
+
+
+def test_a_server_that_takes_long_is_waited_for_and_then_said_to_be_at_work(
+    two_versions: list[str], airlock: AsPerson, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SECONDS_TO_GET_READY + stream_traffic.PATIENCE.total_seconds() < rollbacks.SECONDS_TO_GO_BACK
+    go_on, make_current = threading.Event(), Rollbacks.make_current
+
+    def be_slow(*arguments: Any) -> None:
+        go_on.wait(10)
+        make_current(*arguments)
+
+    monkeypatch.setattr(Rollbacks, "make_current", be_slow)
+    monkeypatch.setattr(rollbacks, "SECONDS_TO_GO_BACK", 0.3)
+
+    given_up = airlock("olga", *COMMAND, "--yes")
+    assert given_up.exit_code == 3
+    assert "has not answered in time, and may be at work yet. Give the same command again" in given_up.output
+    go_on.set()
+
+    monkeypatch.setattr(rollbacks, "SECONDS_TO_GO_BACK", 30)
+    done = airlock("olga", *COMMAND, "--yes")
+    assert done.exit_code == 0, done.output
+    assert len(registry.rollbacks.list("cc-fraud")) == 1
     assert in_use(registry) == two_versions[0]
 
 

@@ -46,5 +46,7 @@ def test_an_operator_goes_back_without_the_scheduler(
     [done] = registry.rollbacks.list(SERVICE)
     assert (done.from_name, done.to_name, done.requested_by) == ("bad@2", "bad@1", "ada")
     assert done.ended_at is not None
-    again = airflow.airlock("ada", *command, check=False)
+    assert "bad@1 is in use in SECOND (online)." in airflow.airlock("ada", *command).stdout
+    assert registry.rollbacks.list(SERVICE) == [done]
+    again = airflow.airlock("ada", *command, "--reason", "This one does, too.", check=False)
     assert "no earlier version of rolled-back in SECOND (online) that is not marked bad" in again.stderr

@@ -14,7 +14,8 @@ from airlock.cli.login import Login, current_login
 from airlock.cli.output import ServerRefused, Unreachable
 from airlock.exceptions import AirlockError
 
-_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+_SECONDS_TO_CONNECT = 5.0
+_TIMEOUT = httpx.Timeout(60.0, connect=_SECONDS_TO_CONNECT)
 _PIECE = 1024 * 1024
 
 PATIENCE_SECONDS = 60.0
@@ -80,6 +81,11 @@ class Api:
         """Write."""
         return self.post_for_status(path, body, **parameters)[1]
 
+    def post_and_wait(self, path: str, body: Mapping[str, Any], *, seconds: float) -> Any:
+        """Write what takes the server minutes."""
+        timeout = httpx.Timeout(seconds, connect=_SECONDS_TO_CONNECT)
+        return self._request("POST", path, json=dict(body), timeout=timeout).json()
+
     def post_for_status(
         self, path: str, body: Mapping[str, Any] | None = None, **parameters: Any
     ) -> tuple[int, Any]:
@@ -105,7 +111,7 @@ class Api:
             stream=stream,
             params={"dag_id": service} if service else {},
             headers={"Content-Type": "application/octet-stream"},
-            timeout=httpx.Timeout(600.0, connect=5.0),
+            timeout=httpx.Timeout(600.0, connect=_SECONDS_TO_CONNECT),
         )
 
     def _request(
@@ -134,6 +140,11 @@ def segment(name: str) -> str:
 
 
 def _unreachable(url: str, error: httpx.HTTPError) -> Unreachable:
+    if isinstance(error, httpx.ReadTimeout):
+        return Unreachable(
+            f"Airflow at {url} has not answered in time, and may be at work yet.",
+            mend="Give the same command again: it goes on where that is, or tells how it stands.",
+        )
     return Unreachable(
         f"Airflow at {url} does not answer: {str(error) or type(error).__name__}.",
         mend="Is its API server running, and AIRLOCK_URL right?",

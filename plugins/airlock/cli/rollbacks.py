@@ -9,6 +9,9 @@ import typer
 from airlock.cli.output import AsJson, print_json, say
 from airlock.exceptions import Conflict
 
+SECONDS_TO_GO_BACK = 600.0
+"""The server gives a version five minutes to get ready, and each worker of a stream three to follow."""
+
 
 def rollback(
     service: Annotated[str, typer.Argument(help="The service.")],
@@ -22,13 +25,15 @@ def rollback(
 ) -> None:
     """Put an earlier approved version of a service into use again, in seconds, without asking gates.
 
-    Where a new version is being rolled out, that is ended, and the version in use stays.
+    Where a new version is being rolled out, that is ended, and the version in use stays. Given again with the
+    same reason, it is the same rollback.
     """
     from airlock.cli.client import connect, segment
 
     path = f"services/{segment(service)}"
     with connect() as api:
-        ways = api.get(f"{path}/ways-back", stage=stage)
+        known = [each for each in api.get(f"{path}/rollbacks") if each["stage"] == stage]
+        ways = [_as_before(way, known, reason) for way in api.get(f"{path}/ways-back", stage=stage)]
         if to is None:  # ending a rollout is all that is done then
             ways = [way for way in ways if way["rollout_of"] is not None] or ways
         plan = [_step(way, to) for way in _to_leave(ways, to)]
@@ -39,15 +44,29 @@ def rollback(
         done: list[dict[str, Any]] = []
         for way, target in plan:
             if target is None:
-                done.append(api.post(f"{path}/rollout-ends", {"stage": stage, "reason": reason}))
-                continue
-            wanted = {"stage": stage, "mode": way["mode"], "from": way["in_use"], "to": target}
-            done.append(api.post(f"{path}/rollbacks", {**wanted, "reason": reason}))
+                address, wanted = f"{path}/rollout-ends", {"stage": stage, "reason": reason}
+            else:
+                address, wanted = f"{path}/rollbacks", {"stage": stage, "reason": reason}
+                wanted |= {"mode": way["mode"], "from": way["in_use"], "to": target}
+            done.append(api.post_and_wait(address, wanted, seconds=SECONDS_TO_GO_BACK))
     if as_json:
         print_json(done)
         return
     for way, target in plan:
         say(f"{target or way['in_use']} is in use in {stage} ({way['mode']}).")
+
+
+def _as_before(way: dict[str, Any], known: list[dict[str, Any]], reason: str) -> dict[str, Any]:
+    """The same way once more where this command has been given before, and was done meanwhile.
+
+    Whoever got no answer repeats it, and does not want to leave the version that it went back to.
+    """
+    last = next((each for each in known if each["mode"] == way["mode"]), None)
+    if last is None or way["rollout_of"] is not None:
+        return way
+    if (last["outcome"], last["reason"], last["to"]) != ("done", reason, way["in_use"]):
+        return way
+    return {**way, "in_use": last["left"], "targets": [last["to"], *way["targets"]]}
 
 
 def _to_leave(ways: list[dict[str, Any]], to: str | None) -> list[dict[str, Any]]:
