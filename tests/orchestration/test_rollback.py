@@ -328,6 +328,23 @@ def test_two_people_go_back_once(replaced: Scene) -> None:
     assert len(replaced.registry.rollbacks.list("cc-fraud")) == 1
 
 
+def test_a_rollout_whose_end_was_killed_before_requests_went_back_is_still_to_be_ended(
+    canary: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airlock.orchestration.rollback.return_traffic", killed)
+        with pytest.raises(Killed):
+            end_the_rollout(canary)
+    assert (canary.rollout.outcome, canary.shares) == ("rolled_back", {"new": 5, "current": 95})
+
+    end_the_rollout(canary)
+    way = find_way_back(canary.registry, "cc-fraud", "PROD", "online")
+    assert (way.rollout, way.ended) == (None, canary.rollout)
+
+
 def test_a_rollout_is_ended_and_the_version_in_use_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

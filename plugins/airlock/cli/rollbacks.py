@@ -59,10 +59,15 @@ def rollback(
 def _as_before(way: dict[str, Any], known: list[dict[str, Any]], reason: str) -> dict[str, Any]:
     """The same way once more where this command has been given before, and was done meanwhile.
 
-    Whoever got no answer repeats it, and does not want to leave the version that it went back to.
+    Whoever got no answer repeats it, and does not want to leave the version that it kept or went back to.
     """
+    if way["rollout_of"] is not None:
+        return way
+    ended = way["ended_rollout"]
+    if ended is not None and ended["reason"].endswith(f": {reason}"):
+        return {**way, "rollout_of": ended["of"]}
     last = next((each for each in known if each["mode"] == way["mode"]), None)
-    if last is None or way["rollout_of"] is not None:
+    if last is None:
         return way
     if (last["outcome"], last["reason"], last["to"]) != ("done", reason, way["in_use"]):
         return way

@@ -35,12 +35,14 @@ class WayBack:
 
     :param in_use: the version that would be left.
     :param rollout: on its way to replace ``in_use``: it would be ended, and ``in_use`` stay.
+    :param ended: the rollout that was to replace ``in_use`` and was rolled back, if it is the last one.
     :param targets: versions to go back to, the last one first; none is marked bad.
     :param under_way: was begun and has not ended: ``in_use`` is what it leaves, or what it goes back to.
     """
 
     in_use: StageVersion
     rollout: RolloutRecord | None
+    ended: RolloutRecord | None
     targets: Sequence[StageVersion]
     under_way: RollbackRecord | None
 
@@ -64,28 +66,43 @@ def find_way_back(registry: Registry, service: str, stage: str, mode: Mode) -> W
         left = registry.rollbacks.left_since(service, stage, mode, version.snapshot_digest, version.from_time)
         if left is None and version.snapshot_digest != in_use.snapshot_digest:
             targets.setdefault(version.snapshot_digest, version)
-    rollout = _on_trial(registry, service, stage) if mode == "online" else None
+    last = registry.rollouts.last(service, stage) if mode == "online" else None
     under_way = registry.rollbacks.under_way(service, stage, mode)
-    return WayBack(in_use, rollout, list(targets.values()), under_way)
+    return WayBack(
+        in_use,
+        rollout=last if last and _has_something_to_end(registry, last) else None,
+        ended=last if last and last.outcome == "rolled_back" and _is_since(last, in_use) else None,
+        targets=list(targets.values()),
+        under_way=under_way,
+    )
 
 
-def _on_trial(registry: Registry, service: str, stage: str) -> RolloutRecord | None:
-    """The rollout that there is something to end of.
+def _has_something_to_end(registry: Registry, rollout: RolloutRecord) -> bool:
+    """Whether a rollout goes on, or its version has requests that nobody returns.
 
     One whose passage failed has given its requests back, and waits to be cleared: people who go back do not
-    mean that one.
+    mean that one. One that somebody has ended may have been killed before it returned them.
     """
-    rollout = registry.rollouts.under_way(service, stage)
-    if rollout is None or registry.passages.get(rollout.passage_id).state != "finished":
-        return rollout
-    traffic = registry.traffic.current(service, stage)
-    mirror = traffic.mirror if traffic else None
-    gets = {*(traffic.shares if traffic else ()), *([mirror.deployment_id] if mirror else ())}
-    return rollout if rollout.deployment_id in gets else None
+    if rollout.outcome == "completed":
+        return False
+    if rollout.outcome is None and registry.passages.get(rollout.passage_id).state != "finished":
+        return True
+    traffic = registry.traffic.current(rollout.service, rollout.stage)
+    if traffic is None:
+        return False
+    mirrored = traffic.mirror is not None and traffic.mirror.deployment_id == rollout.deployment_id
+    return mirrored or rollout.deployment_id in traffic.shares
+
+
+def _is_since(rollout: RolloutRecord, in_use: StageVersion) -> bool:
+    return rollout.ended_at is not None and rollout.ended_at >= in_use.from_time
 
 
 def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: str) -> RolloutRecord:
-    """Send all requests back to the version in use. The rollout's own task takes the new one away."""
+    """Send all requests back to the version in use. The rollout's own task takes the new one away.
+
+    Asked again, it lets gateways and workers follow that have not yet.
+    """
     ended = registry.rollouts.end(rollout.id, "rolled_back", f"{by}: {reason}", by=by)
     return_traffic(registry, ended, reason)
     return ended

@@ -142,13 +142,12 @@ class Rollouts:
         with self._database.read() as connection:
             return get_rollout(connection, rollout_id)
 
-    def under_way(self, service: str, stage: str) -> RolloutRecord | None:
-        """The rollout that has not ended yet; ``None`` if there is none."""
+    def last(self, service: str, stage: str) -> RolloutRecord | None:
+        """The rollout that is under way, or the last one that was; ``None`` if there never was one."""
         columns = tables.rollouts.c
-        condition = and_(columns.service == service, columns.stage == stage, columns.outcome.is_(None))
         with self._database.read() as connection:
-            found = select_rollouts(connection, condition)
-        return found[0] if found else None
+            found = select_rollouts(connection, and_(columns.service == service, columns.stage == stage))
+        return max(found, key=lambda rollout: (rollout.outcome is None, rollout.began_at), default=None)
 
     def steps(self, rollout_id: str) -> list[RolloutStep]:
         """Every move of a rollout with its evidence, in their order."""

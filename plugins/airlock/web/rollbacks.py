@@ -50,12 +50,24 @@ class NewRollback(BaseModel):
 
 
 @dataclass(frozen=True)
+class EndedRollout:
+    """A rollout that was rolled back.
+
+    :param reason: why; where a person ended it, after the name.
+    """
+
+    of: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class WayBackView:
     """What a rollback would do.
 
     :param in_use: the version that would be left.
     :param targets: versions to go back to, the last one first.
     :param rollout_of: the version that is being rolled out there: ending that comes first.
+    :param ended_rollout: the one that was rolled back last, if ``in_use`` has been in use since before that.
     """
 
     service: str
@@ -64,6 +76,7 @@ class WayBackView:
     in_use: str
     targets: list[str]
     rollout_of: str | None
+    ended_rollout: EndedRollout | None
 
 
 @dataclass(frozen=True)
@@ -172,11 +185,15 @@ class RolloutEnd(BaseModel):
 def stop_rollout(
     dag_id: str, wanted: RolloutEnd, user: GetUserDep, name: UserName, registry: RegistryDep
 ) -> WayBackView:
-    """Send all requests back to the version in use, and let the one that is being rolled out go."""
+    """Send all requests back to the version in use, and let the one that is being rolled out go.
+
+    The same request again finds that it has ended, and finishes what was interrupted.
+    """
     _require_a_say(registry, user, name, wanted.stage)
     way = find_way_back(registry, dag_id, wanted.stage, "online")
-    if way.rollout is not None:
-        end_rollout(registry, way.rollout, by=name, reason=wanted.reason)
+    rollout = way.rollout or way.ended
+    if rollout is not None:
+        end_rollout(registry, rollout, by=name, reason=wanted.reason)
     return _view(registry, way)
 
 
@@ -208,6 +225,11 @@ def _view(registry: Registry, way: WayBack) -> WayBackView:
         in_use=_to_leave(way),
         targets=targets,
         rollout_of=registry.deployments.get(rollout.deployment_id).snapshot_name if rollout else None,
+        ended_rollout=EndedRollout(
+            registry.deployments.get(way.ended.deployment_id).snapshot_name, str(way.ended.reason)
+        )
+        if way.ended
+        else None,
     )
 
 
