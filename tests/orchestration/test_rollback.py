@@ -345,6 +345,17 @@ def test_a_rollout_whose_end_was_killed_before_requests_went_back_is_still_to_be
     assert (way.rollout, way.ended) == (None, canary.rollout)
 
 
+def test_a_rollout_that_was_completed_meanwhile_is_not_said_to_be_ended(canary: Scene) -> None:
+    way = find_way_back(canary.registry, "cc-fraud", "PROD", "online")
+    assert way.rollout is not None
+    canary.bake()
+    assert canary.try_task() == {"outcome": "completed", "compared": True}
+
+    with pytest.raises(Conflict, match="fraud@2 has come into use in PROD meanwhile"):
+        end_rollout(canary.registry, way.rollout, by="olga", reason="customers call")
+    assert go_back(canary).to_name == "fraud@1"
+
+
 def test_a_rollout_is_ended_and_the_version_in_use_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,8 +102,16 @@ def end_rollout(registry: Registry, rollout: RolloutRecord, *, by: str, reason: 
     """Send all requests back to the version in use. The rollout's own task takes the new one away.
 
     Asked again, it lets gateways and workers follow that have not yet.
+
+    :raises Conflict: it was completed meanwhile, and its version is the one in use.
     """
     ended = registry.rollouts.end(rollout.id, "rolled_back", f"{by}: {reason}", by=by)
+    if ended.outcome == "completed":
+        name = registry.deployments.get(ended.deployment_id).snapshot_name
+        raise Conflict(
+            f"{name} has come into use in {ended.stage} meanwhile.",
+            mend="Look at what is to be left now: give the command again.",
+        )
     return_traffic(registry, ended, reason)
     return ended
 
