@@ -121,7 +121,7 @@ class Application:
                 work = partial(_work, protocol, request, self.model)
                 answer = await self.dispatcher.run(work, len(body))
             if answer.scored is not None:
-                self.measurements.scored(answer.scored)
+                self.measurements.scored(answer.scored.count, answer.scored.first_number)
             if answer.refusal is not None:
                 self.measurements.refused(answer.refusal)
             self.measurements.request(endpoint, answer.status, time.perf_counter() - started)

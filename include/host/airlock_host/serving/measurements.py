@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from airlock_host.columns import Columns
+from airlock_host.columns import Array
 from airlock_host.schema import Field, Schema
 from airlock_host.snapshot import Deployment
 
@@ -75,7 +75,7 @@ class Measurements(Collector):
         self._errors: Counter[str] = Counter()
         self._rows = 0
         self._seconds: dict[str, Histogram] = {}
-        self._score_field = next((field for field in outputs if field.type in ("number", "integer")), None)
+        self._score_field = outputs.first_number
         self._scores = Histogram(_score_bounds(self._score_field))
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -92,17 +92,17 @@ class Measurements(Collector):
         """Count an error."""
         self._errors[reason] += 1
 
-    def scored(self, answer: Columns) -> None:
-        """Count the rows of an answer and their scores."""
-        self._rows += answer.count
-        if self._score_field is not None:
-            values = answer[self._score_field.name]
-            if answer.count == 1:
-                value = float(values[0])
-                if value == value:
-                    self._scores.add(value)
-            else:
-                self._scores.add_all(values.astype(np.float64, copy=False))
+    def scored(self, rows: int, scores: Array | None) -> None:
+        """Count the rows of an answer, and the first number in each."""
+        self._rows += rows
+        if scores is None:
+            return
+        if rows == 1:
+            value = float(scores[0])
+            if value == value:
+                self._scores.add(value)
+        else:
+            self._scores.add_all(scores.astype(np.float64, copy=False))
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
