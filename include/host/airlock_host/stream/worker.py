@@ -104,8 +104,8 @@ class Worker:
 
     @property
     def at_work(self) -> bool:
-        """Whether a micro-batch is in hand."""
-        return self._in_hand is not None
+        """Whether a micro-batch is in hand, or the model still has one that was given up."""
+        return self._in_hand is not None or self._scorer.busy
 
     def stop(self) -> None:
         """End after the micro-batch in hand."""
@@ -171,10 +171,11 @@ class Worker:
         self._revoked.clear()
         messages, self._held = self._held, []
         if not messages:
-            if not self.at_work and self._reading is not None:
+            idle = self._in_hand is None
+            if idle and self._reading is not None:
                 ends = {partition: end for (_, partition), end in self._ends.items()}
                 self._end.note(self._settings.reads, self._reading.topic, ends)
-            first = consumer.poll(0 if self.at_work else _IDLE_SECONDS)
+            first = consumer.poll(_IDLE_SECONDS if idle else 0)
             if first is None:
                 return []
             messages.append(first)
