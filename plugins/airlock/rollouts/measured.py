@@ -15,6 +15,9 @@ _RECORDS = "airlock_stream_records_out_total"
 _DEAD_LETTERS = "airlock_stream_dead_letters_total"
 _BATCH_SECONDS = "airlock_stream_batch_seconds_bucket"
 _SCORES = "airlock_score_bucket"
+COUNTED_FROM_THE_FIRST = frozenset({REQUESTS, "airlock_errors_total", _DEAD_LETTERS})
+"""The host's own counters that show nothing before there is something to count."""
+
 _CLOCKS_DIFFER = timedelta(seconds=60)
 """How far the clocks of Airflow and of a runtime may be apart."""
 
@@ -115,6 +118,20 @@ class Measured:
     def knows(self, name: str) -> bool:
         """Whether the deployment shows a metric of this name."""
         return any(name == each for each, _ in self.increases) or any(name == each for each, _ in self.values)
+
+    def counts(self, name: str) -> bool:
+        """Whether the deployment shows a counter of this name, or will once there is something to count."""
+        is_of_the_other_kind = name == _DEAD_LETTERS and not self.is_stream
+        return self.knows(name) or (name in COUNTED_FROM_THE_FIRST and not is_of_the_other_kind)
+
+    def has(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether any series of a counter has these labels."""
+        return any(True for _ in _matching(self.increases, name, labels))
+
+    def label_names(self, name: str) -> set[str]:
+        """The names of the labels that the series of a metric have."""
+        shown = (*self.increases, *self.values)
+        return {label for each, labels in shown if each == name for label, _ in labels}
 
     @property
     def latency(self) -> Histogram:
