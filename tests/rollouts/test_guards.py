@@ -95,6 +95,15 @@ def test_percentiles_are_compared(new: Measured, current: Measured, status: str)
     assert only(LatencyGuard(), new, current).status == status
 
 
+def test_a_version_that_hangs_fails_by_what_its_host_counts() -> None:
+    """Behind a gateway that counts nothing for Airlock."""
+    hangs = measured(others={'airlock_requests_total{endpoint="score",code="499"}': 20})
+    finding = only(ErrorRateGuard(), hangs, measured(9000), BEFORE)
+
+    assert finding.status == "fail"
+    assert finding.sentence.startswith("20 of 20 requests failed, and 0 of 9,000 of the current version")
+
+
 def test_two_sides_of_a_bucket_are_no_proof() -> None:
     """19 and 21 ms lie in neighbouring buckets, which end at 20 and 50 ms."""
     assert only(LatencyGuard(), slow(21), slow(19)).status == "inconclusive"

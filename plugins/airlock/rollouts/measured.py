@@ -21,6 +21,9 @@ COUNTED_FROM_THE_FIRST = frozenset({REQUESTS, "airlock_errors_total", _DEAD_LETT
 _CLOCKS_DIFFER = timedelta(seconds=60)
 """How far the clocks of Airflow and of a runtime may be apart."""
 
+_NO_ANSWER = {"code": "499"}
+"""How a deployment counts requests whose callers left without an answer, or wait for it in vain."""
+
 _NO_FAULT = ("empty", "too_large")
 """Why every version leaves a record without an answer."""
 
@@ -87,7 +90,7 @@ class Measured:
         """
         if self.is_stream:
             return round(self.increase(_RECORDS) + self.increase(_DEAD_LETTERS))
-        return round(self.increase(REQUESTS))
+        return round(self.increase(REQUESTS) - self._seen_twice)
 
     @property
     def errors(self) -> int:
@@ -104,7 +107,16 @@ class Measured:
                 for (name, labels), value in self.increases.items()
                 if name == REQUESTS and _status(dict(labels).get("code", "")) >= 400
             )
+            - self._seen_twice
         )
+
+    @property
+    def _seen_twice(self) -> float:
+        """Requests without an answer that both the deployment and Airlock's gateways have counted.
+
+        Which they are nobody knows: as many as possible, so that no request fails twice.
+        """
+        return min(self.increase(REQUESTS, _NO_ANSWER), self.increases.get(UNANSWERED, 0.0))
 
     def increase(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """How far a counter rose, summed over the series that have these labels."""
