@@ -145,8 +145,8 @@ class Proxy:
     def unanswered(self) -> Mapping[str, int]:
         """How many requests deployments have left without an answer since Envoy was started.
 
-        The deployments' own numbers do not have them: they took too long for the gateway or for who asked,
-        broke down over them, or could not be reached.
+        They took too long for the gateway or for who asked, which they count themselves, too, or they broke
+        down over them or could not be reached, which they cannot.
 
         :raises ProxyBusy: Envoy does not say.
         """
