@@ -20,6 +20,9 @@ from airlock_host.snapshot import Deployment
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+# The code of requests that had no answer. The host answers none with it.
+NO_ANSWER = 499
+
 # Twenty buckets a decade, from 0.1 ms to 10 s: the numbers of the series R20 (ISO 3). None is wider than a
 # seventh of its lower bound, so that its middle is within 7 % of whatever fell into it.
 _R20 = (100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800, 900)
@@ -88,6 +91,14 @@ class Measurements(Collector):
             self._seconds[endpoint] = Histogram(SECONDS)
         self._seconds[endpoint].add(seconds)
 
+    def unanswered(self, endpoint: str) -> None:
+        """Count a request whose caller has gone without its answer, or waits for it too long.
+
+        How long it would have taken nobody knows, so it is in no histogram.
+        """
+        self._requests[endpoint, NO_ANSWER] += 1
+        self.refused("no_answer")
+
     def refused(self, reason: str) -> None:
         """Count an error."""
         self._errors[reason] += 1
@@ -115,7 +126,7 @@ class Measurements(Collector):
         info.add_metric([], {key: getattr(self._deployment, key) for key in Deployment.__annotations__})
         yield info
         requests = CounterMetricFamily(
-            "airlock_requests", "Answered requests.", labels=[*names, "endpoint", "code"]
+            "airlock_requests", "Requests by the code of their answer.", labels=[*names, "endpoint", "code"]
         )
         for (endpoint, status), count in sorted(self._requests.items()):
             requests.add_metric([*values, endpoint, str(status)], count)
