@@ -35,13 +35,14 @@ class AirlockPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Import what tasks and DAG files need before their processes are forked.
+        """Do what every task and DAG file would begin with, before their processes are forked.
 
         It takes each of them half a second of a processor otherwise.
         """
         if FORKING & set(sys.argv[1:]):
             for module in NEEDED_BY_FORKS:
                 import_module(module)
+            import_module("airlock.orchestration.dag_files").build_first_dag()
 
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
