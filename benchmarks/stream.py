@@ -234,9 +234,9 @@ def bare(servers: str, source: str, target: str, records: int, name: str, model:
     )
     consumer.subscribe([source])
     producer.init_transactions(30)
-    headers = (
-        [(f"airlock-header-{number}", b"x" * 12) for number in range(5)] if name == "bare_headers" else None
-    )
+    headers = None
+    if name == "bare_headers":
+        headers = [("airlock-answered-by", b"x" * 140), ("airlock-origin", b"x" * 20)]
     score = pickle.loads((model / "model.pkl").read_bytes()).predict_proba
     done = 0
     while done < records:

@@ -82,7 +82,11 @@ class AdapterError(AirlockError):
 
 
 class GatewayError(AirlockError):
-    """The gateway's proxy is missing, does not run, or refuses what it is told."""
+    """The gateway's proxy is missing, or does not run."""
+
+
+class ProxyBusy(GatewayError):
+    """The gateway's proxy runs, but does not answer or follow yet: trying again helps."""
 
 
 class DeploymentFailed(AdapterError):

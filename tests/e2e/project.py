@@ -49,6 +49,30 @@ RUNTIMES: list[dict[str, Any]] = [
 ]
 
 
+# As people write it who want to be told of rollbacks. What is told is written down, a line for each.
+TELLING = """
+import json
+from pathlib import Path
+
+from airflow.sdk import BaseNotifier
+
+from airlock.orchestration.dag_files import lifecycle_dags
+
+
+class WriteDown(BaseNotifier):
+    template_fields = ("line",)
+    line = "{{{{ rollback.service }}}} {{{{ rollback.stage }}}} {{{{ rollback.snapshot }}}}"
+
+    def notify(self, context):
+        rollback = context["rollback"]
+        with Path({file!r}).open("a") as told:
+            told.write(json.dumps([self.line, rollback.failed_guards, rollback.report]) + "\\n")
+
+
+globals().update(lifecycle_dags(Path(__file__).parents[1] / "include", on_rollback=WriteDown()))
+"""
+
+
 class Project:
     """An include folder and a DAG folder that tests write."""
 
@@ -57,6 +81,8 @@ class Project:
         self.include = folder / "include"
         self.dags = folder / "dags"
         shutil.copytree(REPOSITORY / "dags", self.dags)
+        self.told_of_rollbacks = folder / "told-of-rollbacks"
+        (self.dags / "model_lifecycles.py").write_text(TELLING.format(file=str(self.told_of_rollbacks)))
         for kind in ("lifecycles", "services", "runtimes", "policies"):
             (self.include / kind).mkdir(parents=True)
         for name, lifecycle in LIFECYCLES.items():
@@ -66,6 +92,11 @@ class Project:
         for stage, policy in POLICIES.items():
             self.write(f"policies/{stage}.yaml", policy)
         self.write("policies/roles.yaml", ROLES)
+
+    def told(self, service: str) -> list[tuple[str, list[str], str]]:
+        """What people were told of a service's rollbacks: in words, the guards that failed, the report."""
+        lines = self.told_of_rollbacks.read_text().splitlines() if self.told_of_rollbacks.exists() else []
+        return [tuple(told) for told in map(json.loads, lines) if told[0].startswith(f"{service} ")]
 
     def lifecycle(self, name: str, **content: Any) -> None:
         """Write a life cycle."""

@@ -15,7 +15,7 @@ import httpx
 
 from airlock.registry import Registry
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import LIVE, write_model
+from tests.e2e.project import LIVE, Project, write_model
 
 UNLUCKY = 13.0
 """The bad version breaks on this value."""
@@ -90,7 +90,7 @@ def moves(registry: Registry, passage: dict[str, Any], stage: str) -> list[str]:
 
 
 def test_a_good_version_takes_over_by_steps_and_a_bad_one_goes_back(
-    airflow: Airflow, registry: Registry, tmp_path: Path
+    airflow: Airflow, registry: Registry, project: Project, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
     for breaks in (False, False, True):
@@ -107,11 +107,16 @@ def test_a_good_version_takes_over_by_steps_and_a_bad_one_goes_back(
         assert airflow.run_end("canary", good) == "success"
         assert [row["snapshot_name"] for row in airflow.where("canary")] == ["canary-model@2"]
         assert {status for _, status in asking.answers} == {200}, "nobody has noticed"
+        assert project.told("canary") == []
 
         bad = airflow.promote("canary-model@3", "canary")
         passage = airflow.outcome("canary", bad)
         assert passage["outcome"] == "rolled_back"
         assert "requests failed" in passage["reason"]
+        [(words, failed_guards, report)] = project.told("canary")
+        assert words == "canary FIRST canary-model@3"
+        assert any("requests failed" in guard for guard in failed_guards)
+        assert airflow.as_user("rita").get(report.removeprefix(airflow.stack.url)).status_code == 200
         assert moves(registry, passage, "FIRST") == ["roll_back"]
         assert shares(registry, "canary", "FIRST") == {"canary-model@2": 100}
         assert airflow.run_end("canary", bad) == "success", "an outcome, not a crash"

@@ -14,6 +14,13 @@ from demo.stack import free_ports
 from tests.gateway.backends import Model
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway asks again where Envoy is slow; tests of Envoy, on a busy machine, wait instead."""
+    monkeypatch.setattr("airlock.gateway.proxy.SECONDS_TO_FOLLOW", 10.0)
+    monkeypatch.setattr("airlock.gateway.proxy._SECONDS_TO_ANSWER", 10.0)
+
+
 @pytest.fixture
 def port() -> int:
     [free] = free_ports(1)

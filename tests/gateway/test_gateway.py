@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from airlock.exceptions import RegistryError
+from airlock.exceptions import GatewayError, RegistryError
 from airlock.gateway.gateway import Gateway, told
 from airlock.gateway.proxy import Proxy
 from airlock.registry import Registry
@@ -95,6 +97,82 @@ def test_requests_go_on_while_the_registry_is_away(
         "Requests go on as before: The registry's database does not answer.",
         "The registry answers again.",
     ]
+
+
+def test_a_slow_envoy_goes_on_and_is_not_said_to_follow(
+    registry: Registry,
+    proxy: Proxy,
+    port: int,
+    model: Callable[[str], Model],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("airlock.gateway.gateway.HEARTBEAT", timedelta(0))
+    proxy._admin.timeout = 0.2
+    old, new = (online(registry, model(name), number) for number, name in enumerate(("old", "new")))
+    gateway = Gateway(registry, proxy, "gateway-1")
+    registry.traffic.direct("cc-fraud", "PROD", {old.id: 100}, actor="ann", reason="first")
+    gateway.step()
+    second = registry.traffic.direct("cc-fraud", "PROD", {new.id: 100}, actor="ann", reason="second")
+    envoy = proxy._process
+    assert envoy is not None
+
+    os.kill(envoy.pid, signal.SIGSTOP)
+    for _ in range(2):
+        said_before = datetime.now(UTC)
+        gateway.step()
+    assert registry.traffic.behind(second, said_before + timedelta(seconds=30)) == ["gateway-1"], "it lives"
+
+    os.kill(envoy.pid, signal.SIGCONT)
+    gateway.step()
+    assert registry.traffic.behind(second, datetime.now(UTC)) == []
+    assert ask(port) == "new"
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [  # of what it was to follow, and of what it was to count
+        *["Requests go on as before: Envoy does not show its statistics: timed out."] * 2,
+        "Envoy follows again.",
+        "Envoy shows again which requests had no answer.",
+    ]
+
+
+def test_requests_without_an_answer_are_told_when_envoy_shows_them_again(
+    registry: Registry,
+    proxy: Proxy,
+    port: int,
+    model: Callable[[str], Model],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airlock.gateway.gateway.HEARTBEAT", timedelta(0))
+    gone = model("gone")
+    gone.url = "http://127.0.0.1:9"
+    deployment = online(registry, gone, 1)
+    registry.traffic.direct("cc-fraud", "PROD", {deployment.id: 100}, actor="ann", reason="first")
+    gateway = Gateway(registry, proxy, "gateway-1")
+    gateway.step()
+    assert "No deployment answers" in ask(port)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(proxy._admin, "get", _too_slow)
+        gateway.step()
+        assert registry.traffic.unanswered(deployment.id) == 0
+    for _ in range(2):
+        gateway.step()
+    assert registry.traffic.unanswered(deployment.id) == 1
+
+
+def _too_slow(*_: object, **__: object) -> httpx.Response:
+    raise httpx.ReadTimeout("timed out")
+
+
+def test_an_envoy_that_ended_ends_the_gateway(registry: Registry, proxy: Proxy) -> None:
+    def is_over() -> bool:
+        assert proxy._process is not None
+        proxy._process.kill()
+        proxy._process.wait()
+        return False
+
+    with pytest.raises(GatewayError, match="Envoy ended with the code -9; its log says why"):
+        Gateway(registry, proxy, "gateway-1").run(is_over)
 
 
 def test_routes_are_read_only_when_something_has_changed(

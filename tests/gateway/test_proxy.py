@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from airlock.exceptions import GatewayError
+from airlock.exceptions import GatewayError, ProxyBusy
 from airlock.gateway import configuration
 from airlock.gateway.program import find_envoy
 from airlock.gateway.proxy import Proxy
 from airlock.registry.records import Backend, Route
 from demo.stack import free_ports
-from tests.gateway.backends import Load, Model
+from tests.gateway.backends import Load, Model, NameServer
 
 Models = Callable[[str], Model]
 
@@ -147,6 +147,69 @@ def test_a_request_under_way_is_answered_by_whom_it_was_sent_to(
     old.answer_delay.set()
     asking.join()
     assert answers == ["old"]
+
+
+def test_a_name_that_is_not_known_yet_holds_up_its_own_route_alone(
+    tmp_path: Path, port: int, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airlock.gateway.proxy.SECONDS_TO_FOLLOW", 0.5)
+    monkeypatch.setattr("airlock.gateway.proxy.SECONDS_TO_DRAIN", 0.0)
+    old, new, other = model("old"), model("new"), model("other")
+    by_name = f"http://model.test:{new.url.rpartition(':')[2]}"
+    behind_a_name = route(Backend("dep-new", "new@1", by_name, by_name, 100))
+
+    with NameServer().running() as name_server:
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": name_server.port}}
+        monkeypatch.setitem(configuration._NAMES, "resolvers", [address])
+        proxy = Proxy(find_envoy(), tmp_path / "gateway", address="127.0.0.1", port=port)
+        with proxy.running():
+            proxy.apply([route(backend(old))])
+            both = [behind_a_name, route(backend(other), service="other")]
+            with pytest.raises(ProxyBusy, match="does not know yet where new@1 at http"):
+                proxy.apply(both)
+            proxy.forget()
+            assert ask(port, "/other/PROD/score").text == "other"
+            assert ask(port).text == "old"
+
+            name_server.answers.set()
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                with suppress(ProxyBusy):
+                    proxy.apply(both)
+                    break
+            assert ask(port).text == "new"
+
+
+def test_a_name_that_nobody_tells_does_not_keep_envoy_from_starting(
+    tmp_path: Path,
+    port: int,
+    model: Models,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("airlock.gateway.proxy.SECONDS_TO_START", 0.5)
+    monkeypatch.setattr("airlock.gateway.proxy.SECONDS_TO_FOLLOW", 0.5)
+    known = route(backend(model("known")), service="other")
+    unknown = route(Backend("dep-new", "new@1", "http://model.test", "http://model.test", 100))
+
+    def gateway() -> Proxy:
+        return Proxy(find_envoy(), tmp_path / "gateway", address="127.0.0.1", port=port)
+
+    with NameServer().running() as silent:
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": silent.port}}
+        monkeypatch.setitem(configuration._NAMES, "resolvers", [address])
+        first = gateway()
+        with first.running(), pytest.raises(ProxyBusy):
+            first.apply([unknown, known])
+        with gateway().running():
+            assert "Envoy is not ready yet" in caplog.text
+            deadline = time.monotonic() + 30
+            answer = ""
+            while not answer and time.monotonic() < deadline:
+                with suppress(httpx.ConnectError):
+                    answer = ask(port, "/other/PROD/score").text
+                time.sleep(0.1)
+            assert answer == "known"
 
 
 def test_what_envoy_was_told_is_in_force_when_it_starts_again(

@@ -25,6 +25,7 @@ def loaded_by(statement: str) -> set[str]:
         ("airlock_host.batch.run", (*REST, *MODELS)),
         ("airlock_host.batch.worker", (*REST, *MODELS)),
         ("airlock_host.serving.server", ("pyarrow", *MODELS)),
+        ("airlock_host.stream.run", ("pyarrow", "msgspec", *MODELS)),
     ],
 )
 def test_nothing_is_loaded_that_is_not_needed(module: str, unwanted: tuple[str, ...]) -> None:
@@ -34,6 +35,6 @@ def test_nothing_is_loaded_that_is_not_needed(module: str, unwanted: tuple[str, 
 def test_neither_airflow_nor_airlock_is_ever_loaded() -> None:
     everything = "import pkgutil, airlock_host, importlib\nfor module in pkgutil.walk_packages("
     everything += "airlock_host.__path__, 'airlock_host.'):\n"
-    everything += "    if not module.name.endswith(('__main__', 'worker')):\n"
+    everything += "    if not module.name.endswith(('__main__', 'worker', 'scoring_process')):\n"
     everything += "        importlib.import_module(module.name)"
     assert loaded_by(everything).isdisjoint({"airflow", "airlock"})

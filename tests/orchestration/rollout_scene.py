@@ -22,6 +22,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput, TaskDeferred
 
 from airlock import build_dag
+from airlock.orchestration.notifying import Notifiers
 from airlock.orchestration.passage_task import Pathway
 from airlock.orchestration.polling import QUESTIONS
 from airlock.registry import Registry
@@ -120,7 +121,8 @@ class OutletEvents:
 class Scene:
     """Version 1 is in use in PROD; version 2 has been deployed beside it, and its checks have passed.
 
-    :param log: what Airflow was told: where the task's request was shown, what it wrote for others.
+    :param requests_shown: the texts of the requests that people were shown.
+    :param tries_left: how often Airflow would try the task again.
     """
 
     registry: Registry
@@ -133,6 +135,7 @@ class Scene:
     on_runtime: ListedRuntime
     clock: Clock
     requests_shown: list[str] = field(default_factory=list)
+    tries_left: int = 0
     trigger: object = None
 
     def try_task(self, name: str = "rollout") -> Any:
@@ -190,7 +193,7 @@ class Scene:
             run_id=self.passage.run_id,
             task_id="PROD.rollout",
             try_number=1,
-            max_tries=0,
+            max_tries=self.tries_left,
             xcom_push=lambda **_: None,
         )
         run = SimpleNamespace(run_id=self.passage.run_id, dag_id="cc-fraud")
@@ -208,6 +211,7 @@ def scene(
     service: Service = SERVICE,
     version: Callable[[], Version] = Version,
     on_runtime: ListedRuntime | None = None,
+    on_rollback: Notifiers = (),
 ) -> Iterator[Scene]:
     """Set it up.
 
@@ -244,7 +248,7 @@ def scene(
     monkeypatch.setattr("airlock.runtimes.adapter_for", lambda spec, settings: on_runtime)
     found = Scene(
         registry=registry,
-        dag=build_dag(service, lifecycle),
+        dag=build_dag(service, lifecycle, on_rollback=on_rollback),
         passage=passage,
         new=versions[1],
         current=versions[0],

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from hypothesis import given
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 
 from airlock.rollouts import Compared, Finding, Look, Measured, judge
 from airlock.rollouts.answers import Example, Labels, Numbers
+from airlock.rollouts.measured import COUNTED_FROM_THE_FIRST
 from airlock.rollouts.score_distribution import index_bounds, stability_index
 from airlock.spec import (
     AnswersGuard,
@@ -22,6 +27,7 @@ from airlock.spec import (
 )
 from tests.rollouts.building import measured, measured_stream
 
+PROJECT = Path(__file__).resolve().parents[2]
 END = Look(planned=True, least_requests=300)
 BEFORE = Look(planned=False, least_requests=300)
 
@@ -87,6 +93,15 @@ def slow(milliseconds: float, n: int = 2000) -> Measured:
 )
 def test_percentiles_are_compared(new: Measured, current: Measured, status: str) -> None:
     assert only(LatencyGuard(), new, current).status == status
+
+
+def test_a_version_that_hangs_fails_by_what_its_host_counts() -> None:
+    """Behind a gateway that counts nothing for Airlock."""
+    hangs = measured(others={'airlock_requests_total{endpoint="score",code="499"}': 20})
+    finding = only(ErrorRateGuard(), hangs, measured(9000), BEFORE)
+
+    assert finding.status == "fail"
+    assert finding.sentence.startswith("20 of 20 requests failed, and 0 of 9,000 of the current version")
 
 
 def test_two_sides_of_a_bucket_are_no_proof() -> None:
@@ -158,6 +173,75 @@ def test_a_counter_is_taken_per_request() -> None:
     assert (
         only(guard, measured(1000), current).sentence == "The new version shows no metric 'fallbacks_total'."
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["airlock_eror_total", "airlock_requests", "airlock_stream_dead_letters_total"]
+)
+def test_a_metric_that_the_host_does_not_count_passes_no_limit(name: str) -> None:
+    """The last one is of streams, and these versions answer requests."""
+    finding = only(MetricGuard(name, max=0.01), measured(1000), measured(9000))
+
+    assert (finding.status, finding.sentence) == (
+        "inconclusive",
+        f"The new version shows no metric {name!r}.",
+    )
+
+
+def test_what_the_host_would_count_and_had_not_to_passes() -> None:
+    assert (
+        only(MetricGuard("airlock_errors_total", max=0.01), measured(1000), measured(9000)).status == "pass"
+    )
+
+
+def test_a_label_that_a_metric_does_not_have_is_told() -> None:
+    guard = MetricGuard("airlock_requests_total", {"status": "500"}, max=0.01)
+    finding = only(guard, measured(1000), measured(9000))
+
+    assert (finding.status, finding.sentence) == (
+        "inconclusive",
+        "The metric 'airlock_requests_total' has no label status. It has code, endpoint.",
+    )
+
+
+def test_a_value_that_no_label_has_is_told_and_may_yet_come() -> None:
+    """Before its first failure a version shows no series of it."""
+    guard = MetricGuard("airlock_requests_total", {"code": "503"}, max=0.01)
+    finding = only(guard, measured(1000), measured(9000))
+
+    assert finding.status == "pass"
+    assert finding.sentence.endswith('; neither version shows it with code="503".')
+
+
+def test_a_gauge_without_the_labels_asked_for_is_told() -> None:
+    shown = {'queue_depth{queue="in"}': 3}
+    guard = MetricGuard("queue_depth", {"queue": "out"}, max=5)
+    finding = only(guard, measured(9, others=shown), measured(9, others=shown))
+
+    assert finding.status == "inconclusive"
+    assert finding.sentence == "The new version shows no metric 'queue_depth' with queue=\"out\"."
+
+
+def test_the_host_shows_these_counters_from_the_first_event_on() -> None:
+    source = """
+        from airlock_host.schema import Schema
+        from airlock_host.serving.measurements import Measurements
+        from airlock_host.snapshot import Deployment
+        from airlock_host.stream.measurements import StreamMeasurements
+
+        outputs = Schema.read([{"name": "score", "type": "number"}])
+        for kind in (Measurements, StreamMeasurements):
+            for family in kind(Deployment(), outputs).collect():
+                if family.type == "counter" and not family.samples:
+                    print(f"{family.name}_total")
+    """
+    host = {**os.environ, "PYTHONPATH": str(PROJECT / "include" / "host")}
+    python = PROJECT / ".venv-host" / "bin" / "python"
+    shown = subprocess.run(
+        [python, "-c", dedent(source)], env=host, capture_output=True, text=True, check=True
+    )
+
+    assert set(shown.stdout.split()) == COUNTED_FROM_THE_FIRST
 
 
 _versions = st.builds(

@@ -49,6 +49,23 @@ def test_requests_without_an_answer_are_counted_by_gateways_whatever_the_process
     assert Reading.from_json(before.to_json()).samples == before.samples
 
 
+@pytest.mark.parametrize(
+    ("by_the_host", "by_gateways", "in_all"),
+    [(5, 0, 5), (0, 5, 5), (5, 5, 5), (3, 5, 5), (5, 3, 5)],
+)
+def test_a_request_without_an_answer_fails_once_whoever_has_counted_it(
+    by_the_host: int, by_gateways: int, in_all: int
+) -> None:
+    """A gateway of the cluster counts none, and a host that has broken down counts none either."""
+    others = {'airlock_requests_total{endpoint="score",code="499"}': by_the_host}
+    before = read(metrics(100, 7), NOW).with_unanswered(40)
+    after = read(metrics(130, 7, others=others), LATER).with_unanswered(40 + by_gateways)
+
+    found = difference(before, after)
+
+    assert (found.requests, found.errors) == (30 + in_all, in_all)
+
+
 def test_two_replicas_behind_one_address_cannot_be_measured() -> None:
     """What one of them counted days ago does not belong to the interval."""
     before = read(metrics(100, 7), NOW)

@@ -26,6 +26,19 @@ def test_loading_the_plugin_imports_nothing_of_the_web_room() -> None:
     assert done.stdout.splitlines()[-1] == "['airlock.provider_info']"
 
 
+@pytest.mark.parametrize("command", ["scheduler", "worker", "dag-processor"])
+def test_what_forks_need_is_there_before_the_fork(command: str) -> None:
+    program = (
+        f"import sys; sys.argv = ['airflow', '{command}']; import airlock_plugin; "
+        "airlock_plugin.AirlockPlugin.on_load(); "
+        "from airlock.orchestration.dag_files import build_first_dag; "
+        "print(build_first_dag.cache_info().currsize, 'airlock.registry' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "1 True"
+
+
 def test_airflow_finds_the_plugin_once(airflow_app: FastAPI) -> None:
     from airflow.plugins_manager import get_import_errors
 

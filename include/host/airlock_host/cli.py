@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 from airlock_host import __version__
 from airlock_host.caches import find_room_for_caches
 from airlock_host.exceptions import Fenced, HostError, InputUnusable
+from airlock_host.logs import log_to_standard_error
 from airlock_host.processors import limit_threads, processors
 
 # Exit codes.
@@ -29,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     (:mod:`airlock_host.ending`). The last line on standard error says why.
     """
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_standard_error()
     find_room_for_caches()
     try:
         code: int = options.run(options)

@@ -67,6 +67,12 @@ class Columns:
     def __iter__(self) -> Iterator[tuple[Field, Array]]:
         return ((field, self._arrays[field.name]) for field in self.schema)
 
+    @property
+    def first_number(self) -> Array | None:
+        """The first column of numbers or integers: the score, where these rows are a model's answers."""
+        field = self.schema.first_number
+        return None if field is None else self._arrays[field.name]
+
     def take(self, rows: Mask) -> Columns:
         """Only the rows where ``rows`` is true."""
         return Columns(self.schema, int(rows.sum()), lambda field: self._arrays[field.name][rows])

@@ -104,6 +104,7 @@ class Schema:
 
     __slots__ = (
         "fields",
+        "first_number",
         "names",
         "not_always_right",
         "number_maxima",
@@ -115,6 +116,7 @@ class Schema:
     def __init__(self, fields: Iterable[Field]) -> None:
         self.fields = tuple(fields)
         self.names = tuple(field.name for field in self.fields)
+        self.first_number = next((one for one in self.fields if one.type in ("number", "integer")), None)
         self.numbers = tuple(field for field in self.fields if field.type == "number")
         self.number_names = tuple(field.name for field in self.numbers)
         self.not_always_right = tuple(

@@ -14,6 +14,7 @@ from airlock.orchestration.begin_passage import BeginPassage
 from airlock.orchestration.deployments import Clear, Deploy, PickRuntime
 from airlock.orchestration.failures import RETRYING
 from airlock.orchestration.gate import ApprovalSensor
+from airlock.orchestration.notifying import Notifiers
 from airlock.orchestration.passage_task import Pathway, passage_failed
 from airlock.orchestration.retire import Retire
 from airlock.orchestration.rollout import MoveTraffic
@@ -21,11 +22,18 @@ from airlock.orchestration.run_check import RunCheck
 from airlock.spec import Lifecycle, Service, Stage, load_lifecycle, load_service, misfits
 
 
-def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_arguments: Any) -> DAG:
+def build_dag(
+    service: Service | str,
+    lifecycle: Lifecycle | None = None,
+    *,
+    on_rollback: Notifiers = (),
+    **dag_arguments: Any,
+) -> DAG:
     """The DAG of one service: a task group for each stage of its life cycle.
 
     :param service: a service, or the name of one in the project's ``include/services``.
     :param lifecycle: by default the one that the service names, from ``include/lifecycles``.
+    :param on_rollback: called whenever a rollout has gone back; see :mod:`airlock.orchestration.notifying`.
     :param dag_arguments: passed on to :class:`airflow.sdk.DAG` (tags are added to Airlock's own).
     :raises SpecError: a file is not as it must be, with every mistake and its line.
     """
@@ -54,11 +62,11 @@ def build_dag(service: Service | str, lifecycle: Lifecycle | None = None, **dag_
     with dag:
         previous: Any = BeginPassage(task_id="begin_passage", pathway=pathway)
         for stage in lifecycle.stages:
-            previous = _stage(pathway, stage, previous)
+            previous = _stage(pathway, stage, previous, on_rollback)
     return dag
 
 
-def _stage(pathway: Pathway, stage: Stage, previous: Any) -> Any:
+def _stage(pathway: Pathway, stage: Stage, previous: Any, on_rollback: Notifiers) -> Any:
     """``pick_runtime >> deploy >> checks >> clear (batch) or rollout >> gate``; returns the last task."""
     common: dict[str, Any] = {"pathway": pathway, "stage": stage}
     with TaskGroup(stage.name, tooltip=_stage_tooltip(pathway, stage)):
@@ -72,7 +80,9 @@ def _stage(pathway: Pathway, stage: Stage, previous: Any) -> Any:
             deploy >> checked
         end = _end_of_stage(pathway, stage)
         if _moves_by_steps(pathway, stage):
-            rollout = MoveTraffic(task_id="rollout", params={"comment": COMMENT}, **common)
+            rollout = MoveTraffic(
+                task_id="rollout", on_rollback=on_rollback, params={"comment": COMMENT}, **common
+            )
             checked >> rollout >> [end, Retire(task_id="retire", **common)]
             return end
         if pathway.service.stage_mode(stage) == "batch":

@@ -13,6 +13,7 @@ from airlock.orchestration.deployments import ready_deployment
 from airlock.orchestration.failures import wait_for
 from airlock.orchestration.judge import GO_ON, ROLL_BACK
 from airlock.orchestration.links import REPORT
+from airlock.orchestration.notifying import tell_of_rollback
 from airlock.orchestration.outcomes import end_if_left, end_passage, reject_if_checks_failed, stop_rollout
 from airlock.orchestration.passage_task import PassageTask, Pathway
 from airlock.orchestration.rollout_look import (
@@ -31,6 +32,7 @@ from airlock.rollouts import Step, steps, sticky_header
 from airlock.spec import Stage
 
 if TYPE_CHECKING:
+    from airlock.orchestration.notifying import Notifiers
     from airlock.registry import Registry
     from airlock.registry.records import DeploymentRecord, PassageRecord, RolloutRecord
 
@@ -51,7 +53,7 @@ class MoveTraffic(AskingOperator):
 
     operator_extra_links = (REPORT,)
 
-    def __init__(self, *, pathway: Pathway, stage: Stage, **kwargs: Any) -> None:
+    def __init__(self, *, pathway: Pathway, stage: Stage, on_rollback: Notifiers = (), **kwargs: Any) -> None:
         super().__init__(
             pathway=pathway,
             stage=stage,
@@ -61,6 +63,7 @@ class MoveTraffic(AskingOperator):
             options=[GO_ON, ROLL_BACK],
             **{**PATIENT, **kwargs},
         )
+        self.on_rollback = on_rollback
 
     @property
     def question(self) -> str:
@@ -218,6 +221,7 @@ class MoveTraffic(AskingOperator):
         """Traffic first, then the new deployment, then the passage: each is found done by the next try."""
         reason = f"{self.stage.name}: {rollout.reason}"
         stop_rollout(task.settings, task.registry, rollout, reason)
+        tell_of_rollback(self.on_rollback, task, rollout, owner=self.pathway.service.owner)
         end_passage(task, "rolled_back", reason)
 
 

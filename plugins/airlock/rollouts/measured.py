@@ -15,8 +15,14 @@ _RECORDS = "airlock_stream_records_out_total"
 _DEAD_LETTERS = "airlock_stream_dead_letters_total"
 _BATCH_SECONDS = "airlock_stream_batch_seconds_bucket"
 _SCORES = "airlock_score_bucket"
+COUNTED_FROM_THE_FIRST = frozenset({REQUESTS, "airlock_errors_total", _DEAD_LETTERS})
+"""The host's own counters that show nothing before there is something to count."""
+
 _CLOCKS_DIFFER = timedelta(seconds=60)
 """How far the clocks of Airflow and of a runtime may be apart."""
+
+_NO_ANSWER = {"code": "499"}
+"""How a deployment counts requests whose callers left without an answer, or wait for it in vain."""
 
 _NO_FAULT = ("empty", "too_large")
 """Why every version leaves a record without an answer."""
@@ -84,7 +90,7 @@ class Measured:
         """
         if self.is_stream:
             return round(self.increase(_RECORDS) + self.increase(_DEAD_LETTERS))
-        return round(self.increase(REQUESTS))
+        return round(self.increase(REQUESTS) - self._seen_twice)
 
     @property
     def errors(self) -> int:
@@ -101,7 +107,16 @@ class Measured:
                 for (name, labels), value in self.increases.items()
                 if name == REQUESTS and _status(dict(labels).get("code", "")) >= 400
             )
+            - self._seen_twice
         )
+
+    @property
+    def _seen_twice(self) -> float:
+        """Requests without an answer that both the deployment and Airlock's gateways have counted.
+
+        Which they are nobody knows: as many as possible, so that no request fails twice.
+        """
+        return min(self.increase(REQUESTS, _NO_ANSWER), self.increases.get(UNANSWERED, 0.0))
 
     def increase(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """How far a counter rose, summed over the series that have these labels."""
@@ -115,6 +130,20 @@ class Measured:
     def knows(self, name: str) -> bool:
         """Whether the deployment shows a metric of this name."""
         return any(name == each for each, _ in self.increases) or any(name == each for each, _ in self.values)
+
+    def counts(self, name: str) -> bool:
+        """Whether the deployment shows a counter of this name, or will once there is something to count."""
+        is_of_the_other_kind = name == _DEAD_LETTERS and not self.is_stream
+        return self.knows(name) or (name in COUNTED_FROM_THE_FIRST and not is_of_the_other_kind)
+
+    def has(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether any series of a counter has these labels."""
+        return any(True for _ in _matching(self.increases, name, labels))
+
+    def label_names(self, name: str) -> set[str]:
+        """The names of the labels that the series of a metric have."""
+        shown = (*self.increases, *self.values)
+        return {label for each, labels in shown if each == name for label, _ in labels}
 
     @property
     def latency(self) -> Histogram:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from airlock.rollouts import intervals
 from airlock.rollouts.intervals import Bounds
@@ -22,8 +22,11 @@ def judge(guard: MetricGuard, new: Measured, current: Measured, look: Look) -> I
 
 
 def _rates(guard: MetricGuard, new: Measured, current: Measured, look: Look) -> Iterator[Finding]:
-    if not (guard.metric.startswith("airlock_") or new.knows(guard.metric)):
-        yield _unknown(guard)
+    if not new.counts(guard.metric):
+        yield _unknown(guard, f"The new version shows no metric {guard.metric!r}.")
+        return
+    if mistake := _no_such_label(guard, new, current):
+        yield _unknown(guard, mistake)
         return
     events = new.increase(guard.metric, guard.labels)
     current_events = current.increase(guard.metric, guard.labels)
@@ -56,13 +59,17 @@ def _rates(guard: MetricGuard, new: Measured, current: Measured, look: Look) -> 
         told = f"{guard.metric} is {rate:.4g} a {one}, and {current_rate:.4g} for the current version"
         if status == "inconclusive":
             told += f", which does not tell{look.missing(n, new.of)}"
+        if guard.labels and not any(each.has(guard.metric, guard.labels) for each in (new, current)):
+            told += f"; neither version shows it with {_written(guard.labels)}"
         yield Finding(f"{guard.metric} a {one}", status, rate, current_rate, "", words, f"{told}.")
 
 
 def _values(guard: MetricGuard, new: Measured, current: Measured) -> Iterator[Finding]:
     value, of_current = new.value(guard.metric, guard.labels), current.value(guard.metric, guard.labels)
     if value is None:
-        yield _unknown(guard)
+        told = _no_such_label(guard, new, current)
+        with_labels = f" with {_written(guard.labels)}" if guard.labels else ""
+        yield _unknown(guard, told or f"The new version shows no metric {guard.metric!r}{with_labels}.")
         return
     allowed = (
         guard.max,
@@ -87,6 +94,18 @@ def _limits(guard: MetricGuard) -> tuple[str, str, str]:
     )
 
 
-def _unknown(guard: MetricGuard) -> Finding:
-    told = f"The new version shows no metric {guard.metric!r}."
+def _no_such_label(guard: MetricGuard, new: Measured, current: Measured) -> str:
+    """What is wrong with the labels asked for; empty where it cannot be known, as nothing was counted yet."""
+    shown = new.label_names(guard.metric) | current.label_names(guard.metric)
+    if not shown or guard.labels.keys() <= shown:
+        return ""
+    wrong, right = ", ".join(sorted(guard.labels.keys() - shown)), ", ".join(sorted(shown))
+    return f"The metric {guard.metric!r} has no label {wrong}. It has {right}."
+
+
+def _written(labels: Mapping[str, str]) -> str:
+    return ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+
+
+def _unknown(guard: MetricGuard, told: str) -> Finding:
     return Finding(guard.metric, "inconclusive", None, None, "", "", told)

@@ -19,7 +19,7 @@ START = "process_start_time_seconds"
 REQUESTS = "airlock_requests_total"
 
 UNANSWERED: Series = (REQUESTS, (("code", "504"), ("seen_by", "gateway")))
-"""Requests that only gateways have seen fail, beside those that the deployment counts itself."""
+"""Requests that gateways have seen left without an answer; some of them the deployment counts, too."""
 
 _SAMPLE = re.compile(
     r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+-?\d+)?$"

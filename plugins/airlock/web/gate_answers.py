@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import anyio
 import anyio.to_thread
+from airflow.configuration import conf
 
 from airlock.gates import stage_in_question
 from airlock.orchestration.configuration import open_registry
@@ -32,8 +33,11 @@ from airlock.web.airflow_private import (
 
 log = logging.getLogger(__name__)
 
-SETTLING_SECONDS = 3.0
-"""How long a gate must have been parked before it is answered: no try failed in 36 after 1 s or more."""
+SETTLING_SECONDS = conf.getfloat("scheduler", "scheduler_idle_sleep_time", fallback=1.0) + 1.0
+"""How long a gate must have been parked before it is answered: the scheduler books that at its next turn.
+
+It sleeps between turns, 1 s by default; no try failed in 36 that was answered after that time or more.
+"""
 
 PATIENCE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.5

@@ -32,7 +32,7 @@ from airlock.orchestration.configuration import open_registry
 from airlock.orchestration.judge import VERDICTS, give_decision
 from airlock.registry.records import DecisionRecord, GateRecord, Verdict
 from airlock.web.airflow_private import BaseUser, DagAccessEntity, may, name_of, user_of
-from airlock.web.gate_answers import SETTLING_SECONDS, settled, wake
+from airlock.web.gate_answers import settled, wake
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,9 @@ _ASKING = (".gate", ".rollout")
 """How the builder names tasks that ask. It decides only while the registry, which knows them, is away."""
 
 _LARGEST_BODY = 1024 * 1024
+
+_PATIENCE_SECONDS = 6.0
+"""How long an answer waits for a gate that is about to park."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class RequiredActions:
         if not decision.accepted:
             await _refusal(409, f"This does not count: {decision.reason}")(scope, receive, send)
             return
-        await settled(gate, patience=2 * SETTLING_SECONDS)
+        await settled(gate, patience=_PATIENCE_SECONDS)
         status_code = await self._pass_on(answer, scope, _again(body, receive), send)
         if status_code >= 500:
             await wake(gate, answer.user, answer.verdict)

@@ -166,6 +166,28 @@ def test_a_long_score_does_not_keep_health_waiting(
     client.join(60)
 
 
+def test_a_request_whose_caller_left_without_an_answer_is_counted_once(
+    tmp_path: Path, start_host: StartHost, holds: dict[str, str]
+) -> None:
+    host = start_host(build_snapshot(tmp_path / "snapshot", WAITING), **holds)
+    url = host.ready()
+    Path(holds["HOLD_SCORE"]).touch()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/score", json=GOOD, timeout=0.5)
+    wait_for(lambda: counted(url) == {"499": 1.0}, "the count while the model hangs")
+
+    Path(holds["HOLD_SCORE"]).unlink()
+    assert httpx.post(f"{url}/score", json=GOOD, timeout=60).status_code == 200
+    assert counted(url) == {"499": 1.0, "200": 1.0}, "the model has answered both since"
+
+
+def counted(url: str) -> dict[str, float]:
+    """Requests by code."""
+    lines = httpx.get(f"{url}/metrics", timeout=60).text.splitlines()
+    found = [line for line in lines if line.startswith("airlock_requests_total{")]
+    return {line.split('code="')[1].split('"')[0]: float(line.split()[-1]) for line in found}
+
+
 def test_a_client_that_leaves_early_leaves_no_trace(tmp_path: Path, start_host: StartHost) -> None:
     host = start_host(build_snapshot(tmp_path / "snapshot"))
     url = httpx.URL(host.ready())

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -61,6 +61,8 @@ class Cluster:
                 "compression.type": "lz4",
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
+                # What Java's producer may send, and more than librdkafka's by default.
+                "message.max.bytes": 1_048_576,
             }
         )
 
@@ -235,6 +237,23 @@ def headers(message: Message) -> dict[str, str]:
     """A record's headers, the last of each name, as text."""
     found: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
     return {name: value.decode() for name, value in found}
+
+
+class AnsweredBy(NamedTuple):
+    """What an answer's header says of who answered."""
+
+    snapshot: str
+    digest: str
+    deployment: str
+    process: str
+    transaction: int
+
+
+def answered_by(message: Message) -> AnsweredBy:
+    """Who answered."""
+    *version, transaction = headers(message)["airlock-answered-by"].split(" ")
+    process, _, number = transaction.rpartition("/")
+    return AnsweredBy(*version, process, int(number))
 
 
 _LABEL = re.compile('([a-z]+)="([^"]*)"')

@@ -12,7 +12,7 @@ from confluent_kafka import Message
 
 from airlock_host.stream.shares import holds
 from host.serving.live import wait_for
-from host.stream.kafka import REAL, LiveWorker, StartWorker, Stream, headers
+from host.stream.kafka import REAL, LiveWorker, StartWorker, Stream, answered_by, headers
 from host.stream.numbers import numbers_in, write_numbers
 
 RECORDS = 12_000
@@ -51,14 +51,14 @@ def committed(stream: Stream, *workers: LiveWorker) -> list[Message]:
     assert not [worker.log for worker in workers if "aborted" in worker.log]
     found = []
     for answer in stream.answers():
-        name, _, number = headers(answer)["airlock-transaction"].rpartition("/")
-        if int(number) <= stream.cluster.front.counts[name.rpartition(".")[0]]:
+        by = answered_by(answer)
+        if by.transaction <= stream.cluster.front.counts[by.process.rpartition(".")[0]]:
             found.append(answer)
     return found
 
 
 def deployment(answer: Message) -> str:
-    return headers(answer)["airlock-deployment"]
+    return answered_by(answer).deployment
 
 
 def reads(worker: LiveWorker) -> str:

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from host.building import MEAN, build_snapshot
 from host.serving.live import wait_for
 from host.stream.conftest import NUMBER
-from host.stream.kafka import StartWorker, Stream, headers
+from host.stream.kafka import LiveWorker, StartWorker, Stream, answered_by, headers
 
 
 def test_records_are_answered_and_stamped(stream: Stream, double: Path, start_worker: StartWorker) -> None:
@@ -33,14 +34,10 @@ def test_records_are_answered_and_stamped(stream: Stream, double: Path, start_wo
     assert {key: json.loads(answer.value() or b"") for key, answer in answers.items()} == {
         f"k{n}".encode(): {"mean": n * 2.0} for n in range(8)
     }
-    stamps = headers(answers[b"k6"])
-    assert stamps.pop("airlock-transaction").startswith(stream.content["group"])
-    assert stamps == {
-        "airlock-snapshot": "double@3",
-        "airlock-digest": "sha256:abc",
-        "airlock-deployment": "dep-1",
-        "airlock-origin": f"{stream.content['input']}/2/1",
-    }
+    by = answered_by(answers[b"k6"])
+    assert by[:3] == ("double@3", "sha256:abc", "dep-1")
+    assert by.process.startswith(stream.content["group"])
+    assert headers(answers[b"k6"])["airlock-origin"] == f"{stream.content['input']}/2/1"
     assert worker.end() == 0, worker.log
 
 
@@ -94,6 +91,27 @@ def test_poison_goes_to_the_dead_letters_and_the_rest_is_answered(
         "bad_record": 2,
     }
     assert worker.metric("airlock_stream_records_in_total") == {"": 12}
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 2_000_000])
+def test_a_record_too_large_to_be_forwarded_is_a_dead_letter_and_the_rest_goes_on(
+    stream: Stream, double: Path, start_worker: StartWorker, limit: int
+) -> None:
+    canary = stream.cluster.topic("canary")
+    stream.change(share={"topic": canary, "percent": 100}, max_record_bytes=limit)
+    values = [b'{"n": 1}', b'{"n": 2}' + b" " * 1_020_000, b'{"n": 3}']
+    stream.cluster.write(stream.content["input"], ({"value": value, "partition": 0} for value in values))
+    worker = start_worker(double)
+    worker.ready()
+    stream.wait()
+    assert [message.value() for message in stream.cluster.read(canary)] == [b'{"n": 1}', b'{"n": 3}']
+    [letter] = stream.dead_letters()
+    assert letter.value() is None  # which the producer would not take either
+    assert headers(letter)["airlock-reason"] == "too_large"
+    assert headers(letter)["airlock-origin"] == f"{stream.content['input']}/0/1"
+    assert worker.metric("airlock_stream_dead_letters_total") == {"too_large": 1}
+    assert worker.metric("airlock_stream_records_forwarded_total") == {"": 2}
+    assert worker.end() == 0, worker.log
 
 
 # Waits in a batch while a file is there, and tells by another that it does.
@@ -167,6 +185,63 @@ def test_a_slow_model_pauses_reading_and_stays_in_the_group(
     assert [one.end() for one in (worker, other)] == [0, 0]
     origins = [headers(one)["airlock-origin"] for one in stream.answers()]
     assert len(origins) == len(set(origins)) == 100
+
+
+def model_process(worker: LiveWorker) -> psutil.Process:
+    [child] = psutil.Process(worker.process.pid).children()
+    return child
+
+
+def test_a_model_whose_process_dies_is_told_and_nothing_is_committed(
+    stream: Stream, waiting: Path, start_worker: StartWorker, holds: dict[str, str]
+) -> None:
+    stream.write({"n": 1})
+    worker = start_worker(waiting, **holds)
+    wait_for(Path(holds["SCORING"]).exists, "a batch")
+    model_process(worker).kill()
+    assert worker.process.wait(30) == 1
+    assert (
+        "the process of the model was ended by SIGKILL, as the system does when memory runs out, while it "
+        "scored a micro-batch" in worker.log.splitlines()[-1]
+    )
+    assert not stream.done()
+
+
+def test_the_models_process_ends_with_its_worker_however_that_ended(
+    stream: Stream, waiting: Path, start_worker: StartWorker, holds: dict[str, str]
+) -> None:
+    stream.write({"n": 1})
+    worker = start_worker(waiting, **holds)
+    wait_for(Path(holds["SCORING"]).exists, "a batch")
+    child = model_process(worker)
+    worker.kill()
+    child.wait(30)
+
+
+def test_a_model_that_cannot_be_loaded_is_told(
+    stream: Stream, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    broken = build_snapshot(tmp_path / "broken", "import nothing_like_it", inputs=NUMBER, outputs=MEAN)
+    worker = start_worker(broken)
+    assert worker.process.wait(30) == 1
+    assert "nothing_like_it" in worker.log.splitlines()[-1]
+
+
+def test_what_a_model_prints_goes_to_the_log(
+    stream: Stream, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    source = """
+        def score(rows):
+            print("scoring", len(rows))
+            return rows.iloc[:, 0].to_numpy()
+    """
+    talking = build_snapshot(tmp_path / "talking", source, inputs=NUMBER, outputs=MEAN)
+    worker = start_worker(talking, PYTHONUNBUFFERED="")
+    stream.write({"n": 1})
+    stream.wait()
+    assert len(stream.answers()) == 1
+    assert worker.end() == 0, worker.log
+    assert "scoring 1" in worker.log
 
 
 def test_an_unknown_topic_is_named_at_once(stream: Stream, double: Path, start_worker: StartWorker) -> None:

@@ -8,12 +8,10 @@ never outlives the process that started it, however that one ended.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
@@ -21,29 +19,24 @@ from typing import Any, TextIO
 from airlock_host.batch.inputs import Part
 from airlock_host.batch.job import BatchJob
 from airlock_host.batch.part import layout, score_part
-from airlock_host.exceptions import HostError, InputUnusable
+from airlock_host.logs import log_to_standard_error
 from airlock_host.models import load
+from airlock_host.scoring_processes import error_told, private_output
 from airlock_host.snapshot import Snapshot
-
-log = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Work until the input ends."""
     # An interrupt at a terminal reaches all processes of a job; the one that started this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    answers = _private_output()
+    log_to_standard_error()
+    answers = os.fdopen(private_output(), "w", encoding="utf-8")
     lines: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_read, args=(lines,), name="read", daemon=True).start()
     try:
         _work(lines, answers)
     except Exception as error:
-        if not isinstance(error, HostError) or error.__cause__ is not None:
-            log.error("%s", "".join(traceback.format_exception(error)))
-        _tell(answers, {"error": _error(error)})
+        _tell(answers, {"error": error_told(error)})
         sys.exit(1)
 
 
@@ -72,13 +65,6 @@ def _work(lines: SimpleQueue[str], answers: TextIO) -> None:
         _tell(answers, {"scored": vars(scored)})
 
 
-def _private_output() -> TextIO:
-    """Standard output for our lines alone: what the model prints goes to standard error."""
-    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return private
-
-
 def _read(lines: SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
@@ -88,13 +74,6 @@ def _read(lines: SimpleQueue[str]) -> None:
 def _tell(answers: TextIO, message: dict[str, Any]) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
-
-
-def _error(error: Exception) -> dict[str, Any]:
-    if not isinstance(error, HostError):
-        return {"type": "HostError", "message": f"{type(error).__name__}: {error}"}
-    field = error.field if isinstance(error, InputUnusable) else None
-    return {"type": type(error).__name__, "message": str(error), "field": field}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,14 +13,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from airlock_host import exceptions
 from airlock_host.batch.inputs import Part, Plan
 from airlock_host.batch.job import BatchJob
 from airlock_host.batch.part import Scored
 from airlock_host.batch.progress import Progress
 from airlock_host.ending import taken_along
-from airlock_host.exceptions import HostError, InputUnusable, WorkerDied
+from airlock_host.exceptions import WorkerDied
 from airlock_host.processors import share_threads
+from airlock_host.scoring_processes import error_heard, how_it_ended
 
 
 def score_parts(
@@ -115,18 +114,7 @@ def _receive(worker: subprocess.Popen[str], key: str, progress: Progress, when: 
         if "rows" in message:
             progress.scored(message["rows"])
         elif "error" in message:
-            raise _rebuilt(message["error"])
+            raise error_heard(message["error"])
         else:
             return message[key]
-    code = worker.wait()
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
-    raise WorkerDied(f"a scoring process {how}{hint}, {when}")
-
-
-def _rebuilt(error: dict[str, Any]) -> HostError:
-    kind = getattr(exceptions, error["type"])
-    if issubclass(kind, InputUnusable):
-        return InputUnusable(error["message"], field=error.get("field"))
-    rebuilt: HostError = kind(error["message"])
-    return rebuilt
+    raise WorkerDied(f"a scoring process {how_it_ended(worker)}, {when}")

@@ -27,6 +27,7 @@ from airlock_host.serving.messages import Answer, Protocol, Refused, Request, er
 from airlock_host.serving.openapi import ANSWERS_PATH, describe
 from airlock_host.serving.plain import plain
 from airlock_host.serving.v2 import V2
+from airlock_host.serving.waiting import Waiter, WaitingRequests
 from airlock_host.snapshot import Deployment, Snapshot
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Application:
         self.model: Model | None = None
         self.dispatcher = Dispatcher(threads)
         self.measurements = Measurements(deployment, snapshot.outputs)
+        self._waiting = WaitingRequests(self.measurements.unanswered)
         self._limits = limits or Limits()
         self._answers = RecordedAnswers(record_answers) if record_answers else None
         who = {
@@ -114,17 +116,23 @@ class Application:
                     raise Refused(503, "not_ready", "the model is still loading")
                 body = await self._body(web_request)
             except HostError as error:
-                started, answer = time.perf_counter(), refuse(error)
+                started, answer, is_wanted = time.perf_counter(), refuse(error), True
             else:
                 started = time.perf_counter()
                 request = Request(body, web_request.headers, web_request.path_params)
                 work = partial(_work, protocol, request, self.model)
-                answer = await self.dispatcher.run(work, len(body))
+                waiter = Waiter(endpoint, web_request.scope, started)
+                self._waiting.begin(waiter)
+                try:
+                    answer = await self.dispatcher.run(work, len(body))
+                finally:
+                    is_wanted = self._waiting.end(waiter)
             if answer.scored is not None:
-                self.measurements.scored(answer.scored)
+                self.measurements.scored(answer.scored.count, answer.scored.first_number)
             if answer.refusal is not None:
                 self.measurements.refused(answer.refusal)
-            self.measurements.request(endpoint, answer.status, time.perf_counter() - started)
+            if is_wanted:
+                self.measurements.request(endpoint, answer.status, time.perf_counter() - started)
             if self._answers is not None and (request_id := _request_id(web_request)) is not None:
                 self._answers.add(request_id, endpoint, answer.status, answer.scored)
             return self._response(web_request, answer)
@@ -174,6 +182,7 @@ class Application:
         return handle
 
     async def _metrics(self, web_request: WebRequest) -> Response:
+        self._waiting.look(time.perf_counter())
         return self._response(web_request, Answer(self.measurements.text(), CONTENT_TYPE))
 
     async def _body(self, web_request: WebRequest) -> bytes:

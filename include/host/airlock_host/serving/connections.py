@@ -20,6 +20,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from airlock_host.serving.messages import Refused, refuse
+from airlock_host.serving.waiting import LEFT
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +153,10 @@ class Connection(HttpToolsProtocol):
         self._all.went(self)
         for cycle in self._earlier:
             cycle.disconnected = True
+        for cycle in (*self._earlier, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                scope: Any = cycle.scope
+                scope[LEFT] = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -14,11 +14,14 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from airlock_host.columns import Columns
+from airlock_host.columns import Array
 from airlock_host.schema import Field, Schema
 from airlock_host.snapshot import Deployment
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# The code of requests that had no answer. The host answers none with it.
+NO_ANSWER = 499
 
 # Twenty buckets a decade, from 0.1 ms to 10 s: the numbers of the series R20 (ISO 3). None is wider than a
 # seventh of its lower bound, so that its middle is within 7 % of whatever fell into it.
@@ -75,7 +78,7 @@ class Measurements(Collector):
         self._errors: Counter[str] = Counter()
         self._rows = 0
         self._seconds: dict[str, Histogram] = {}
-        self._score_field = next((field for field in outputs if field.type in ("number", "integer")), None)
+        self._score_field = outputs.first_number
         self._scores = Histogram(_score_bounds(self._score_field))
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -88,21 +91,29 @@ class Measurements(Collector):
             self._seconds[endpoint] = Histogram(SECONDS)
         self._seconds[endpoint].add(seconds)
 
+    def unanswered(self, endpoint: str) -> None:
+        """Count a request whose caller has gone without its answer, or waits for it too long.
+
+        How long it would have taken nobody knows, so it is in no histogram.
+        """
+        self._requests[endpoint, NO_ANSWER] += 1
+        self.refused("no_answer")
+
     def refused(self, reason: str) -> None:
         """Count an error."""
         self._errors[reason] += 1
 
-    def scored(self, answer: Columns) -> None:
-        """Count the rows of an answer and their scores."""
-        self._rows += answer.count
-        if self._score_field is not None:
-            values = answer[self._score_field.name]
-            if answer.count == 1:
-                value = float(values[0])
-                if value == value:
-                    self._scores.add(value)
-            else:
-                self._scores.add_all(values.astype(np.float64, copy=False))
+    def scored(self, rows: int, scores: Array | None) -> None:
+        """Count the rows of an answer, and the first number in each."""
+        self._rows += rows
+        if scores is None:
+            return
+        if rows == 1:
+            value = float(scores[0])
+            if value == value:
+                self._scores.add(value)
+        else:
+            self._scores.add_all(scores.astype(np.float64, copy=False))
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
@@ -115,7 +126,7 @@ class Measurements(Collector):
         info.add_metric([], {key: getattr(self._deployment, key) for key in Deployment.__annotations__})
         yield info
         requests = CounterMetricFamily(
-            "airlock_requests", "Answered requests.", labels=[*names, "endpoint", "code"]
+            "airlock_requests", "Requests by the code of their answer.", labels=[*names, "endpoint", "code"]
         )
         for (endpoint, status), count in sorted(self._requests.items()):
             requests.add_metric([*values, endpoint, str(status)], count)

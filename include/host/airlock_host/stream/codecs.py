@@ -7,33 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
 
 from airlock_host.columns import Columns
 from airlock_host.exceptions import BadRecords, InputUnusable
-from airlock_host.json_rows import read_records, write_records
+from airlock_host.json_rows import read_records
 from airlock_host.schema import Schema
+from airlock_host.stream.outcomes import Poison
 from airlock_host.stream.settings import StreamSettings
 
-Reason = Literal["empty", "too_large", "not_decodable", "bad_record", "model_failed", "answer_too_large"]
-
 _MOST_PROBLEMS = 10
-# Fewer records are read sooner one by one.
-_LEAST_TOGETHER = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Poison:
-    """Why a record cannot be answered.
-
-    :param reason: one word, for headers and measurements.
-    """
-
-    reason: Reason
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +57,9 @@ def codec(settings: StreamSettings, inputs: Schema, outputs: Schema) -> Codec:
     limit = settings.max_record_bytes
     match settings.format:
         case "json":
-            from airlock_host.stream.json_batches import JsonBatches
+            from airlock_host.stream.json_batches import JsonBatches, write_json
 
-            return RecordCodec(inputs, _read_json, _write_json, limit, JsonBatches(inputs).read)
+            return RecordCodec(inputs, orjson.loads, write_json, limit, JsonBatches(inputs).read)
         case "avro":
             from airlock_host.stream.avro import avro_functions
 
@@ -146,7 +132,7 @@ class RecordCodec:
 
     def read(self, values: Sequence[bytes | None]) -> Values:
         """Read all at once where nothing is wrong with any, else one by one."""
-        if self._read_together is not None and len(values) >= _LEAST_TOGETHER and self._fit(values):
+        if self._read_together is not None and self._fit(values):
             rows = self._read_together(values)  # type: ignore[arg-type]
             if rows is not None:
                 return Values(list(range(len(values))), None, rows, {})
@@ -164,19 +150,11 @@ class RecordCodec:
                 records = [content for record, content in enumerate(records) if record not in by_record]
 
     def _fit(self, values: Sequence[bytes | None]) -> bool:
-        return None not in values and max(map(len, values)) <= self._limit  # type: ignore[arg-type]
+        return None not in values and max(map(len, values), default=0) <= self._limit  # type: ignore[arg-type]
 
     def write(self, answer: Columns, ends: list[int] | None) -> list[bytes]:
         """A value a row."""
         return self._write(answer)
-
-
-def _read_json(value: bytes) -> Any:
-    return orjson.loads(value)
-
-
-def _write_json(answer: Columns) -> list[bytes]:
-    return list(map(orjson.dumps, write_records(answer)))
 
 
 def joined(parts: Sequence[Columns], schema: Schema) -> Columns:

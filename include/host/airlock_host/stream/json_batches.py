@@ -1,4 +1,4 @@
-"""The JSON records of a micro-batch at once, by Arrow's parser, which does not hold Python's lock.
+"""The JSON records of a micro-batch, decoded straight into the types of their fields.
 
 It reads what :func:`~airlock_host.json_rows.read_records` would read, to the same values, or nothing: where
 anything is off in any record, or only unusual, who asked reads them one by one, which finds the reasons.
@@ -6,26 +6,32 @@ anything is off in any record, or only unusual, who asked reads them one by one,
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
-import pyarrow as pa
-from pyarrow import json as arrow_json
 
 from airlock_host.columns import Columns, problems
+from airlock_host.json_rows import write_records
 from airlock_host.schema import Field, FieldType, Schema
 from airlock_host.times import read_time
 
-_TYPES: dict[FieldType, pa.DataType] = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "timestamp": pa.string(),
+_TYPES: dict[FieldType, Any] = {
+    "number": float,
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
+    "boolean": bool,
+    "string": str,
+    "timestamp": str,
 }
 
-_NEWLINE, _BRACE = b"\n}"
+_encode = msgspec.json.Encoder().encode
+
+
+def write_json(answer: Columns) -> list[bytes]:
+    """A value a row."""
+    return list(map(_encode, write_records(answer)))
 
 
 class JsonBatches:
@@ -33,57 +39,51 @@ class JsonBatches:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._has_texts = any(field.type == "string" for field in schema)
-        self._parsing = arrow_json.ParseOptions(
-            explicit_schema=pa.schema([(field.name, _TYPES[field.type]) for field in schema]),
-            unexpected_field_behavior="error",
+        # Numbers first, so that they are one piece of each row.
+        fields = sorted(schema, key=lambda field: field.type != "number")
+        self._places = {field.name: place for place, field in enumerate(fields)}
+        record = msgspec.defstruct(
+            "Record",
+            [
+                (f"field_{place}", _TYPES[field.type] | None, None)
+                if field.nullable
+                else (f"field_{place}", _TYPES[field.type])
+                for place, field in enumerate(fields)
+            ],
+            rename={f"field_{place}": field.name for place, field in enumerate(fields)},
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
         )
+        self._decode = msgspec.json.Decoder(record).decode
+        self._numbers = len(schema.numbers)
+        self._pack = struct.Struct(f"{self._numbers}d").pack
 
     def read(self, values: Sequence[bytes]) -> Columns | None:
-        """The rows of values, each one record; nothing where that is not sure."""
-        lines = b"\n".join(values)
-        if not _is_value_a_line(lines, len(values)):
-            return None
-        reading = arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
+        """The rows of values, each one record; nothing where one is not what it should be."""
         try:
-            table = arrow_json.read_json(pa.BufferReader(lines), reading, self._parsing)
-            if table.num_rows != len(values):
-                return None
-            if self._has_texts:
-                # The parser takes any bytes for a text.
-                table.validate(full=True)
-            rows = Columns(self._schema, len(values), lambda field: _column(table, field))
-        except (pa.ArrowException, ValueError, OverflowError):
+            records = list(map(msgspec.structs.astuple, map(self._decode, values)))
+            numbers = self._block(records) if self._numbers else None
+            rows = Columns(self._schema, len(values), lambda field: self._column(records, field), numbers)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         return None if problems(rows, 1) else rows
 
+    def _block(self, records: list[tuple[Any, ...]]) -> Any:
+        """All number columns, as :class:`Columns` keeps them."""
+        if self._numbers < len(self._places):
+            records = [record[: self._numbers] for record in records]
+        try:
+            block = np.frombuffer(b"".join([self._pack(*record) for record in records]))
+        except struct.error:  # a null
+            block = np.array(records, dtype=np.float64)
+        return block.reshape(len(records), self._numbers).T
 
-def _is_value_a_line(lines: bytes, count: int) -> bool:
-    """Whether the parser cannot take a part of one value for a part of another.
-
-    Each ends with a brace, and the newline behind it cannot be inside a text. So whatever begins in a value
-    ends there, since fields hold no objects: as many rows as values are one row for each. The parser takes a
-    zero for the end of everything, and passes over a byte order mark.
-    """
-    if b"\0" in lines or lines.startswith(b"\xef"):
-        return False
-    codes = np.frombuffer(lines, dtype=np.uint8)
-    ends = np.append(np.flatnonzero(codes == _NEWLINE), len(lines)) - 1
-    # An empty first value has no end: its -1 stands for the last of all.
-    return len(ends) == count and bool(ends[0] >= 0) and bool((codes[ends] == _BRACE).all())
-
-
-def _column(table: pa.Table, field: Field) -> Any:
-    """A column as numpy takes it for the field's dtype.
-
-    :raises ValueError: a value is null that may not be, or is no time.
-    """
-    column = table.column(field.name)
-    if column.null_count and not field.nullable:
-        raise ValueError("null")
-    if field.type == "timestamp":
-        return ["NaT" if value is None else read_time(value) for value in column.to_pylist()]
-    array = column.to_numpy()
-    if field.dtype is np.object_:
-        return array.astype(np.object_)
-    return array
+    def _column(self, records: list[tuple[Any, ...]], field: Field) -> list[Any]:
+        place = self._places[field.name]
+        column = [record[place] for record in records]
+        if field.type == "timestamp":
+            return ["NaT" if value is None else read_time(value) for value in column]
+        if field.type == "integer" and field.nullable:
+            return [np.nan if value is None else value for value in column]
+        return column

@@ -9,7 +9,7 @@ from typing import get_args
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from airlock_host.columns import Columns
+from airlock_host.columns import Array
 from airlock_host.schema import Schema
 from airlock_host.serving.measurements import SECONDS, Histogram, Measurements
 from airlock_host.snapshot import Deployment
@@ -43,12 +43,12 @@ class StreamMeasurements(Measurements):
         self._batches += 1
         self._batch_seconds.add(seconds)
 
-    def answered(self, answered: int, forwarded: int, rows: Iterable[Columns]) -> None:
-        """Count what was committed."""
+    def answered(self, answered: int, forwarded: int, scored: Iterable[tuple[int, Array | None]]) -> None:
+        """Count what was committed; of each part that was scored at once, see :meth:`scored`."""
         self._answered += answered
         self._forwarded += forwarded
-        for answer in rows:
-            self.scored(answer)
+        for rows, scores in scored:
+            self.scored(rows, scores)
 
     def dead_letter(self, reason: str) -> None:
         """Count a dead letter that was committed."""

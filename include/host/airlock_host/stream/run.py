@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airlock_host.jobs import write_whole
-from airlock_host.models import load
 from airlock_host.snapshot import Deployment, Snapshot
 from airlock_host.stream.brokers import Clients
-from airlock_host.stream.codecs import codec
 from airlock_host.stream.ends import TopicEnd
 from airlock_host.stream.health import HealthServer
 from airlock_host.stream.measurements import StreamMeasurements
+from airlock_host.stream.scorer import Scorer
 from airlock_host.stream.settings import read_settings
 from airlock_host.stream.stream_file import StreamFile
 from airlock_host.stream.worker import Worker
-from airlock_host.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -63,33 +61,34 @@ def stream(options: StreamOptions) -> None:
     if options.port_file is not None:
         write_whole(options.port_file, f"{health.port}\n".encode())
     log.info("listening on http://%s:%s, loading %s", options.host, health.port, snapshot.model)
-    values = codec(settings, snapshot.inputs, snapshot.outputs)
-    clients = Clients(settings)
-    clients.check_topics(settings.topics)
-    model = load(snapshot)
-    warm_up(model)
-    clients.begin()
-    # What the libraries and the model hold stays: the collector need not walk it again and again.
-    gc.collect()
-    gc.freeze()
-    # Nor after every few hundred of the thousands of records that each micro-batch brings and drops.
-    gc.set_threshold(100_000, 10, 10)
-    end = TopicEnd(clients.newest)
-    measurements.watch(end)
-    worker = Worker(settings, clients, values, model, deployment, measurements, stream_file, end)
-    _stop_on_signals(worker, options.drain_seconds)
-    workers.append(worker)
-    worker.run()
+    with Scorer(options.model, settings) as scorer:
+        clients = Clients(settings)
+        clients.check_topics(settings.topics)
+        scorer.loaded()
+        clients.begin()
+        # The libraries' objects stay: the collector need not walk them again and again, nor look after every
+        # few hundred of the thousands of records that each micro-batch brings and drops.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 10, 10)
+        end = TopicEnd(clients.newest)
+        measurements.watch(end)
+        worker = Worker(settings, clients, scorer, deployment, measurements, stream_file, end)
+        _stop_on_signals(worker, scorer, options.drain_seconds)
+        workers.append(worker)
+        worker.run()
     log.info("the group is left")
 
 
-def _stop_on_signals(worker: Worker, drain_seconds: int) -> None:
+def _stop_on_signals(worker: Worker, scorer: Scorer, drain_seconds: int) -> None:
     """Have SIGTERM and SIGINT end the worker, and the process where the model does not come to an end."""
 
     def give_up() -> None:
         if worker.at_work:
             log.error("the model was still at work %s seconds after the end was asked for", drain_seconds)
-            _leave(1)
+            scorer.kill()
+            logging.shutdown()
+            os._exit(1)
 
     def stop(*_: object) -> None:
         worker.stop()
@@ -99,9 +98,3 @@ def _stop_on_signals(worker: Worker, drain_seconds: int) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-
-
-def _leave(code: int) -> None:
-    # An ordinary end would wait for the model's thread, for ever perhaps.
-    logging.shutdown()
-    os._exit(code)

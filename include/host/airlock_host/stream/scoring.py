@@ -1,33 +1,19 @@
-"""What becomes of a micro-batch: answers, and dead letters for the records that cannot be answered."""
+"""The scoring of a micro-batch: answers, and dead letters for the records that cannot be answered."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from airlock_host.columns import Columns
 from airlock_host.exceptions import ModelFailed
 from airlock_host.models import Model
-from airlock_host.stream.codecs import Codec, Poison, Values
+from airlock_host.stream.codecs import Codec, Values
+from airlock_host.stream.outcomes import Outcome, Poison
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What becomes of a micro-batch.
-
-    :param answers: by position of the record its answer's value.
-    :param poisons: by position why it has none.
-    :param scored: the answers as rows, for the measurements.
-    """
-
-    answers: dict[int, bytes]
-    poisons: dict[int, Poison]
-    scored: list[Columns]
 
 
 def score(values: Sequence[bytes | None], codec: Codec, model: Model) -> Outcome:
@@ -37,7 +23,7 @@ def score(values: Sequence[bytes | None], codec: Codec, model: Model) -> Outcome
     model fails remain without an answer.
     """
     read = codec.read(values)
-    outcome = Outcome({}, dict(read.poisons), [])
+    outcome = Outcome([None] * len(values), dict(read.poisons))
     if read.good:
         _score(read, 0, len(read.good), codec, model, outcome)
     return outcome
@@ -57,8 +43,9 @@ def _score(values: Values, first: int, last: int, codec: Codec, model: Model, ou
         _score(values, first, middle, codec, model, outcome)
         _score(values, middle, last, codec, model, outcome)
         return
-    outcome.answers.update(zip(values.good[first:last], codec.write(answer, ends), strict=True))
-    outcome.scored.append(answer)
+    for position, value in zip(values.good[first:last], codec.write(answer, ends), strict=True):
+        outcome.answers[position] = value
+    outcome.scored.append((answer.count, answer.first_number))
 
 
 def _part(values: Values, first: int, last: int) -> tuple[Columns, list[int] | None]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from airlock_host.exceptions import KafkaUnusable
-from airlock_host.models import Model
 from airlock_host.snapshot import Deployment
 from airlock_host.stream.brokers import Aborted, Clients, check_message, patiently
-from airlock_host.stream.codecs import Codec, Poison
 from airlock_host.stream.ends import TopicEnd
 from airlock_host.stream.measurements import StreamMeasurements
-from airlock_host.stream.scoring import Outcome, score
+from airlock_host.stream.outcomes import Outcome, Poison
+from airlock_host.stream.scorer import Scorer
 from airlock_host.stream.settings import Reading, Share, StreamSettings
 from airlock_host.stream.shares import holds
 from airlock_host.stream.stream_file import StreamFile
@@ -32,20 +30,21 @@ _IDLE_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _MOST_ABORTS = 10
 
-Headers = list[tuple[str, str | bytes | None]]
+Header = tuple[str, str | bytes | None]
+Headers = list[Header]
 Partition = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
-    """A micro-batch in hand.
+    """A micro-batch that the model has, or had.
 
     :param messages: all of its records.
     :param own: those that are answered here.
     :param forwarded: those that go to the share's topic. A shadow passes over some that are neither.
     :param after: by partition the offset behind its last record.
     :param begun: when it was read.
-    :param work: what becomes of ``own``.
+    :param outcome: what becomes of ``own``, once the model is done.
     """
 
     messages: list[Message]
@@ -54,7 +53,7 @@ class _Batch:
     share: Share | None
     after: dict[Partition, int]
     begun: float
-    work: Future[Outcome]
+    outcome: Outcome | None = None
 
 
 class Worker:
@@ -72,8 +71,7 @@ class Worker:
         self,
         settings: StreamSettings,
         clients: Clients,
-        codec: Codec,
-        model: Model,
+        scorer: Scorer,
         deployment: Deployment,
         measurements: StreamMeasurements,
         stream_file: StreamFile,
@@ -83,17 +81,11 @@ class Worker:
         self._reading: Reading | None = None
         self._joined = False
         self._clients = clients
-        self._codec = codec
-        self._model = model
+        self._scorer = scorer
         self._measurements = measurements
         self._stream_file = stream_file
         self._end = end
-        # Few, since each is paid for with every record; the deployment tells the rest.
-        self._stamps: Headers = [
-            (f"airlock-{name}", getattr(deployment, name).encode())
-            for name in ("snapshot", "digest", "deployment")
-        ]
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._version = f"{deployment.snapshot} {deployment.digest} {deployment.deployment}"
         self._stopping = False
         self._transactions = 0
         self._aborts = 0
@@ -112,8 +104,8 @@ class Worker:
 
     @property
     def at_work(self) -> bool:
-        """Whether a micro-batch is in hand."""
-        return self._in_hand is not None
+        """Whether a micro-batch is in hand, or the model still has one that was given up."""
+        return self._in_hand is not None or self._scorer.busy
 
     def stop(self) -> None:
         """End after the micro-batch in hand."""
@@ -132,15 +124,16 @@ class Worker:
                     time.sleep(_IDLE_SECONDS)
                     continue
                 messages = self._read()
+                self._await_model()
+                messages = self._without_revoked(messages)
                 following = self._begin(messages) if messages else None
-                self._settle()
+                self._finish()
                 if following is not None:
                     self._take(following)
             self._settle()
         finally:
             self._joined = False
             self._in_hand = None
-            self._thread.shutdown(wait=False)
             self._clients.close()
 
     def _subscribe(self) -> None:
@@ -178,22 +171,18 @@ class Worker:
         self._revoked.clear()
         messages, self._held = self._held, []
         if not messages:
-            if not self.at_work and self._reading is not None:
+            idle = self._in_hand is None
+            if idle and self._reading is not None:
                 ends = {partition: end for (_, partition), end in self._ends.items()}
                 self._end.note(self._settings.reads, self._reading.topic, ends)
-            first = consumer.poll(0 if self.at_work else _IDLE_SECONDS)
+            first = consumer.poll(_IDLE_SECONDS if idle else 0)
             if first is None:
                 return []
             messages.append(first)
         more = self._settings.records - len(messages)
         if more > 0:
             messages += consumer.consume(more, self._settings.wait_ms / 1000)
-        records = [message for message in messages if message.error() is None or self._is_record(message)]
-        if self._revoked:
-            for partition in self._revoked:
-                self._ends.pop(partition, None)
-            records = self._without_revoked(records)
-        return records
+        return [message for message in messages if message.error() is None or self._is_record(message)]
 
     def _is_record(self, message: Message) -> bool:
         """Whether a message with an error is a record all the same; the end of a partition is noted."""
@@ -204,27 +193,28 @@ class Worker:
         return check_message(message)
 
     def _without_revoked(self, messages: list[Message]) -> list[Message]:
-        """Leave out records of partitions that changed hands while they were gathered."""
+        """Leave out records of partitions that changed hands since they were read."""
+        if not self._revoked:
+            return messages
+        for partition in self._revoked:
+            self._ends.pop(partition, None)
         left_out = {_partition(message) for message in messages} & self._revoked
         self._rewind(left_out)
         self._revoked.clear()
         return [message for message in messages if _partition(message) not in left_out]
 
     def _take(self, following: _Batch) -> None:
-        """Take the next micro-batch in hand, unless it was read behind something that changed meanwhile."""
+        """Take the next micro-batch in hand, unless it was read behind something that comes again."""
         if self._revoked:
-            following.work.cancel()
             self._rewind(following.after.keys())
         else:
             self._in_hand = following
 
     def _settle(self) -> None:
         """Commit the micro-batch in hand, when the model is done with it."""
-        if self._in_hand is None:
-            return
-        if not wait([self._in_hand.work], _LOOK_SECONDS).done:
-            self._wait_paused(self._in_hand)
-        self._finish()
+        if self._in_hand is not None:
+            self._await_model()
+            self._finish()
 
     def _begin(self, messages: list[Message]) -> _Batch:
         """Give the model its records."""
@@ -233,27 +223,45 @@ class Worker:
         forwarded: list[Message] = []
         if share is not None:
             own = []
+            limit = self._settings.max_record_bytes
             for message in messages:
-                (forwarded if _is_held(message, share.percent) else own).append(message)
+                # One that is too large would be refused there as well.
+                is_forwarded = _is_held(message, share.percent) and len(message) <= limit
+                (forwarded if is_forwarded else own).append(message)
         elif percent < 100:
             own = [message for message in messages if _is_held(message, percent)]
-        values = [message.value() for message in own]
-        after: dict[Partition, int] = {}
-        for message in messages:
-            partition, offset = _partition(message), _offset(message)
-            self._first.setdefault(partition, offset)
-            after[partition] = offset + 1
-        begun = time.perf_counter()
-        work = self._thread.submit(score, values, self._codec, self._model)
-        return _Batch(messages, own, forwarded, share, after, begun, work)
+        self._scorer.begin([message.value() for message in own])
+        assert self._reading is not None
+        topic = self._reading.topic
+        partitions: list[int] = [message.partition() for message in messages]  # type: ignore[misc]
+        offsets: list[int] = [message.offset() for message in messages]  # type: ignore[misc]
+        # Of keys that come again a dict keeps the last value.
+        last = dict(zip(partitions, offsets, strict=True))
+        for partition, offset in dict(zip(partitions[::-1], offsets[::-1], strict=True)).items():
+            self._first.setdefault((topic, partition), offset)
+        after = {(topic, partition): offset + 1 for partition, offset in last.items()}
+        return _Batch(messages, own, forwarded, share, after, time.perf_counter())
 
-    def _wait_paused(self, batch: _Batch) -> None:
+    def _await_model(self) -> None:
+        """Wait until the model is done with what it has, if it has something."""
+        if not self._scorer.busy:
+            return
+        if not self._scorer.done(_LOOK_SECONDS):
+            self._wait_paused()
+        # A rebalance may have been there first.
+        if self._scorer.busy:
+            outcome = self._scorer.outcome()
+            # Nothing is in hand where it was given up meanwhile.
+            if self._in_hand is not None:
+                self._in_hand.outcome = outcome
+
+    def _wait_paused(self) -> None:
         """Stay in the group while a micro-batch takes long, without reading on."""
         consumer = self._clients.consumer
         consumer.pause(consumer.assignment())
         self._measurements.paused(True)
         try:
-            while self._in_hand is not None and not wait([batch.work], _IDLE_SECONDS).done:
+            while self._scorer.busy and not self._scorer.done(_IDLE_SECONDS):
                 message = consumer.poll(0)
                 if message is not None and self._is_record(message):
                     # Of a partition that came meanwhile.
@@ -266,17 +274,17 @@ class Worker:
     def _finish(self) -> None:
         """Commit what is in hand, unless a rebalance made that happen already."""
         if self._in_hand is not None:
-            self._commit(self._in_hand)
+            outcome = self._in_hand.outcome or self._scorer.outcome()
+            self._commit(self._in_hand, outcome)
             self._in_hand = None
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: _Batch, outcome: Outcome) -> None:
         """Write what became of a micro-batch, and its offsets, in one transaction; or nothing at all."""
-        outcome = batch.work.result()
         producer, consumer = self._clients.producer, self._clients.consumer
         self._transactions += 1
         try:
             patiently(producer.begin_transaction, "begin_transaction")
-            self._produce(batch, outcome)
+            unforwarded = self._produce(batch, outcome)
             offsets = [TopicPartition(*partition, offset) for partition, offset in batch.after.items()]
             group = consumer.consumer_group_metadata()
             # The answers first, so that offsets never move on without them, whatever a broker makes of it.
@@ -290,8 +298,10 @@ class Worker:
         self._aborts = 0
         self._positions.update(batch.after)
         self._measurements.batch(len(batch.messages), time.perf_counter() - batch.begun)
-        self._measurements.answered(len(outcome.answers), len(batch.forwarded), outcome.scored)
-        for poison in outcome.poisons.values():
+        self._measurements.answered(
+            len(batch.own) - len(outcome.poisons), len(batch.forwarded) - len(unforwarded), outcome.scored
+        )
+        for poison in (*outcome.poisons.values(), *unforwarded):
             self._measurements.dead_letter(poison.reason)
 
     def _abort(self, error: Aborted, partitions: Iterable[Partition]) -> None:
@@ -330,22 +340,25 @@ class Worker:
         except KafkaException as error:
             raise KafkaUnusable(f"reading again: {error.args[0].str()}") from None
 
-    def _produce(self, batch: _Batch, outcome: Outcome) -> None:
+    def _produce(self, batch: _Batch, outcome: Outcome) -> list[Poison]:
+        """Write what became of a micro-batch.
+
+        :returns: why records that should have been forwarded were not.
+        """
         assert self._reading is not None
         output = self._reading.output
-        stamps = [
-            *self._stamps,
-            ("airlock-transaction", f"{self._clients.name}/{self._transactions}".encode()),
-        ]
+        # One for all that a transaction's answers have in common: each is paid for with every record.
+        by = (
+            "airlock-answered-by",
+            f"{self._version} {self._clients.name}/{self._transactions}".encode(),
+        )
         produce = self._clients.producer.produce
-        answers, poisons = outcome.answers, outcome.poisons
-        origins = {partition: f"{partition[0]}/{partition[1]}/".encode() for partition in batch.after}
-        for position, message in enumerate(batch.own):
-            origin = b"%b%d" % (origins[_partition(message)], _offset(message))
-            headers = [*stamps, ("airlock-origin", origin)]
-            answer = answers.get(position)
+        origins = {partition: f"{topic}/{partition}/".encode() for topic, partition in batch.after}
+        for position, (message, answer) in enumerate(zip(batch.own, outcome.answers, strict=True)):
+            origin = b"%b%d" % (origins[message.partition()], message.offset())  # type: ignore[str-format, index]
+            headers: Headers = [by, ("airlock-origin", origin)]
             if answer is None:
-                self._bury(message, headers, poisons[position])
+                self._bury(message, headers, outcome.poisons[position])
                 continue
             try:
                 produce(output, answer, message.key(), headers=headers)
@@ -354,13 +367,16 @@ class Worker:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                     raise Aborted(error.args[0].str()) from None
-                del answers[position]
-                poisons[position] = Poison(
+                outcome.poisons[position] = Poison(
                     "answer_too_large", f"the answer has {len(answer)} bytes: {error.args[0].str()}"
                 )
-                self._bury(message, headers, poisons[position])
-        for message in batch.forwarded:
-            assert batch.share is not None
+                self._bury(message, headers, outcome.poisons[position])
+        return [poison for message in batch.forwarded if (poison := self._forward(message, batch, by))]
+
+    def _forward(self, message: Message, batch: _Batch, by: Header) -> Poison | None:
+        """Pass a record on, unchanged; where it is larger than a producer may send, bury it."""
+        assert batch.share is not None
+        try:
             self._produce_patiently(
                 batch.share.topic,
                 message.value(),
@@ -368,6 +384,13 @@ class Worker:
                 headers=_headers(message),
                 timestamp=_timestamp(message),
             )
+        except _TooLarge as error:
+            poison = Poison("too_large", f"the record cannot be forwarded: {error}")
+            topic, partition = _partition(message)
+            origin = f"{topic}/{partition}/{_offset(message)}".encode()
+            self._bury(message, [by, ("airlock-origin", origin)], poison)
+            return poison
+        return None
 
     def _bury(self, message: Message, headers: Headers, poison: Poison) -> None:
         """Write a dead letter: the record as it came, and why."""
