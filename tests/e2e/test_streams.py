@@ -81,7 +81,7 @@ def promote(airflow: Airflow, version: int) -> str:
 
 def by_whom(message: Message) -> str:
     headers = dict(message.headers() or [])
-    return str(headers["airlock-answered-by"], "utf-8").partition(" ")[0]
+    return str(headers["airlock-stamp"], "utf-8").partition(" ")[0]
 
 
 def answered(brokers: Brokers) -> Counter[tuple[int, str]]:

@@ -2,7 +2,8 @@
 
     .venv-host/bin/python -m pytest tests/measure
 
-or the same in an environment of ``include/host/checks.lock`` with pytest, pytest-timeout and hypothesis.
+or the same in an environment of ``include/host/checks.lock`` with pytest, pytest-timeout, hypothesis and
+msgspec.
 """
 
 from __future__ import annotations

@@ -143,7 +143,9 @@ def test_a_job_reads_the_answers_of_both_from_their_topics(kind: str, servers: s
         ends = list(range(1, len(scores) + 1))
         values = write(Columns(outputs, len(scores), lambda field, of=scores: np.array(of)), ends)
         for offset, value in enumerate(values, start=name == "shadow"):
-            producer.produce(f"{kind}-{name}", value, headers={"airlock-origin": f"in/0/{offset}"})
+            producer.produce(
+                f"{kind}-{name}", value, headers={"airlock-stamp": f"m@1 sha256:0 dep-1 w/1 in/0/{offset}"}
+            )
         assert producer.flush(10) == 0
         content = {
             "client": {"bootstrap.servers": servers, "fetch.wait.max.ms": 10},

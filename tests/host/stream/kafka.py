@@ -239,21 +239,25 @@ def headers(message: Message) -> dict[str, str]:
     return {name: value.decode() for name, value in found}
 
 
-class AnsweredBy(NamedTuple):
-    """What an answer's header says of who answered."""
+class Stamp(NamedTuple):
+    """What a record's stamp says: who answered, and what."""
 
     snapshot: str
     digest: str
     deployment: str
-    process: str
+    worker: str
     transaction: int
+    topic: str
+    partition: int
+    offset: int
 
 
-def answered_by(message: Message) -> AnsweredBy:
-    """Who answered."""
-    *version, transaction = headers(message)["airlock-answered-by"].split(" ")
-    process, _, number = transaction.rpartition("/")
-    return AnsweredBy(*version, process, int(number))
+def stamp(message: Message) -> Stamp:
+    """The stamp of an answer or a dead letter."""
+    *version, transaction, origin = headers(message)["airlock-stamp"].split(" ")
+    worker, _, number = transaction.rpartition("/")
+    topic, partition, offset = origin.split("/")
+    return Stamp(*version, worker, int(number), topic, int(partition), int(offset))
 
 
 _LABEL = re.compile('([a-z]+)="([^"]*)"')

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Message
 
 from host.serving.live import wait_for
-from host.stream.kafka import PARTITIONS, REAL, LiveWorker, StartWorker, Stream, answered_by, headers
+from host.stream.kafka import PARTITIONS, REAL, LiveWorker, StartWorker, Stream, stamp
 from host.stream.mock_cluster import ADD_OFFSETS, COMMIT_OFFSETS, END_TRANSACTION
 from host.stream.numbers import numbers_in, write_numbers
 
@@ -43,10 +43,9 @@ def committed(stream: Stream, topics: tuple[str, ...]) -> list[Message]:
     written: dict[Transaction, list[Message]] = defaultdict(list)
     answered: dict[Transaction, Offsets] = defaultdict(lambda: defaultdict(set))
     for message in messages:
-        by = answered_by(message)
-        written[by.process, by.transaction].append(message)
-        _, partition, offset = headers(message)["airlock-origin"].split("/")
-        answered[by.process, by.transaction][int(partition)].add(int(offset))
+        by = stamp(message)
+        written[by.worker, by.transaction].append(message)
+        answered[by.worker, by.transaction][by.partition].add(by.offset)
     kept: set[Transaction] = set()
     standing = dict.fromkeys(range(PARTITIONS), 0)
     exactly: dict[tuple[tuple[int, int, int], ...], list[Transaction]] = defaultdict(list)
@@ -118,7 +117,7 @@ def test_a_worker_comes_and_the_other_goes_in_the_middle(
     assert green.end() == 0, green.log
     answers = committed(stream, (stream.content["output"],))
     assert numbers_in(answers) == list(range(40_000))
-    assert {answered_by(answer).snapshot for answer in answers} == {"double@1", "double@2"}
+    assert {stamp(answer).snapshot for answer in answers} == {"double@1", "double@2"}
 
 
 def test_the_share_changes_in_the_middle(stream: Stream, double: Path, start_worker: StartWorker) -> None:
@@ -164,7 +163,7 @@ def test_the_new_version_answers_its_share_into_the_same_output(
     assert [worker.end() for worker in (old_worker, new_worker)] == [0, 0]
     answers = stream.answers()
     assert numbers_in(answers) == list(range(1_000))
-    by_new = [one for one in answers if answered_by(one).snapshot == "double@2"]
+    by_new = [one for one in answers if stamp(one).snapshot == "double@2"]
     assert 200 < len(by_new) < 400
 
 
@@ -190,7 +189,7 @@ def test_errors_of_a_transaction_cost_no_record(
     aborted = worker.log.count("a transaction is aborted")
     assert aborted == (code == ILLEGAL_GENERATION)
     # The aborted ones are there as well on the mock, and were the first of their process.
-    numbers = numbers_in([one for one in answers if answered_by(one).transaction != 1])
+    numbers = numbers_in([one for one in answers if stamp(one).transaction != 1])
     assert (numbers if aborted else numbers_in(answers)) == list(range(100))
 
 

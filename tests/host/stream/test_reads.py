@@ -12,7 +12,7 @@ from confluent_kafka import Message
 
 from airlock_host.stream.shares import holds
 from host.serving.live import wait_for
-from host.stream.kafka import REAL, LiveWorker, StartWorker, Stream, answered_by, headers
+from host.stream.kafka import REAL, LiveWorker, StartWorker, Stream, stamp
 from host.stream.numbers import numbers_in, write_numbers
 
 RECORDS = 12_000
@@ -51,14 +51,14 @@ def committed(stream: Stream, *workers: LiveWorker) -> list[Message]:
     assert not [worker.log for worker in workers if "aborted" in worker.log]
     found = []
     for answer in stream.answers():
-        by = answered_by(answer)
-        if by.transaction <= stream.cluster.front.counts[by.process.rpartition(".")[0]]:
+        by = stamp(answer)
+        if by.transaction <= stream.cluster.front.counts[by.worker.rpartition(".")[0]]:
             found.append(answer)
     return found
 
 
 def deployment(answer: Message) -> str:
-    return answered_by(answer).deployment
+    return stamp(answer).deployment
 
 
 def reads(worker: LiveWorker) -> str:
@@ -163,7 +163,7 @@ def test_a_canary_grows_and_takes_over(
     assert [worker.end() for worker in (old, new)] == [0, 0]
     answers = committed(stream, old, new)
     assert numbers_in(answers) == list(range(3 * RECORDS))
-    by_topic = {headers(one)["airlock-origin"].split("/")[0] for one in answers if deployment(one) == "dep-2"}
+    by_topic = {stamp(one).topic for one in answers if deployment(one) == "dep-2"}
     assert by_topic <= {stream.content["input"], files[0].content["share"]["topic"]}
 
 

@@ -14,7 +14,7 @@ import pytest
 from host.building import MEAN, build_snapshot
 from host.serving.live import wait_for
 from host.stream.conftest import NUMBER
-from host.stream.kafka import LiveWorker, StartWorker, Stream, answered_by, headers
+from host.stream.kafka import LiveWorker, StartWorker, Stream, headers, stamp
 
 
 def test_records_are_answered_and_stamped(stream: Stream, double: Path, start_worker: StartWorker) -> None:
@@ -34,10 +34,18 @@ def test_records_are_answered_and_stamped(stream: Stream, double: Path, start_wo
     assert {key: json.loads(answer.value() or b"") for key, answer in answers.items()} == {
         f"k{n}".encode(): {"mean": n * 2.0} for n in range(8)
     }
-    by = answered_by(answers[b"k6"])
-    assert by[:3] == ("double@3", "sha256:abc", "dep-1")
-    assert by.process.startswith(stream.content["group"])
-    assert headers(answers[b"k6"])["airlock-origin"] == f"{stream.content['input']}/2/1"
+    found = stamp(answers[b"k6"])
+    assert found.worker.startswith(stream.content["group"])
+    assert found._replace(worker="") == (
+        "double@3",
+        "sha256:abc",
+        "dep-1",
+        "",
+        1,
+        stream.content["input"],
+        2,
+        1,
+    )
     assert worker.end() == 0, worker.log
 
 
@@ -77,7 +85,7 @@ def test_poison_goes_to_the_dead_letters_and_the_rest_is_answered(
         assert headers(letter)["airlock-reason"] == reason
         assert letter.value() == value
         assert headers(letter)["trace"] == str(n)
-        assert headers(letter)["airlock-origin"] == f"{stream.content['input']}/0/{n}"
+        assert stamp(letter)[-3:] == (stream.content["input"], 0, n)
         assert letter.timestamp()[1] == 1_700_000_000_000 + n
     assert headers(dead[b"k1"])["airlock-message"] == (
         """field 'n' is the string "two"; expected a finite number"""
@@ -108,7 +116,7 @@ def test_a_record_too_large_to_be_forwarded_is_a_dead_letter_and_the_rest_goes_o
     [letter] = stream.dead_letters()
     assert letter.value() is None  # which the producer would not take either
     assert headers(letter)["airlock-reason"] == "too_large"
-    assert headers(letter)["airlock-origin"] == f"{stream.content['input']}/0/1"
+    assert stamp(letter)[-3:] == (stream.content["input"], 0, 1)
     assert worker.metric("airlock_stream_dead_letters_total") == {"too_large": 1}
     assert worker.metric("airlock_stream_records_forwarded_total") == {"": 2}
     assert worker.end() == 0, worker.log
@@ -183,7 +191,7 @@ def test_a_slow_model_pauses_reading_and_stays_in_the_group(
     stream.wait()
     assert worker.metric("airlock_stream_paused") == {"": 0}
     assert [one.end() for one in (worker, other)] == [0, 0]
-    origins = [headers(one)["airlock-origin"] for one in stream.answers()]
+    origins = [stamp(one)[-3:] for one in stream.answers()]
     assert len(origins) == len(set(origins)) == 100
 
 

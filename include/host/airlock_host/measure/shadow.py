@@ -16,13 +16,13 @@ from airlock_host.measure.drawing import CANDIDATE, NEGATIVE, draw
 from airlock_host.measure.rounding import rounded
 from airlock_host.measure.vectors import Vector
 from airlock_host.schema import Schema
-from airlock_host.stream.answers import Origin, read_answers
+from airlock_host.stream.answers import Place, read_answers
 from airlock_host.stream.settings import StreamSettings, read_settings, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Answers = Mapping[Origin, Mapping[str, Any]]
+Answers = Mapping[Place, Mapping[str, Any]]
 
 _LEAST_ROWS = 10
 
@@ -141,7 +141,7 @@ def _only(those: Answers, others: Answers) -> dict[str, Any]:
     return {"n": len(missing), "shown": [_named(origin) for origin in missing[:MOST_SHOWN]]}
 
 
-def _named(origin: Origin) -> dict[str, int]:
+def _named(origin: Place) -> dict[str, int]:
     return dict(zip(("partition", "offset", "row"), origin, strict=True))
 
 
@@ -157,7 +157,7 @@ def _both_null(pairs: list[tuple[Any, Any]]) -> np.typing.NDArray[np.bool_]:
     return np.array([one is None and other is None for one, other in pairs], dtype=np.bool_)
 
 
-def _number(difference: Vector, apart: np.typing.NDArray[np.bool_], both: list[Origin]) -> dict[str, Any]:
+def _number(difference: Vector, apart: np.typing.NDArray[np.bool_], both: list[Place]) -> dict[str, Any]:
     given = ~np.isnan(difference)
     if not given.any():
         return {"compared": 0, "differ": int(apart.sum()), "greatest": None, "mean": None, "at": None}

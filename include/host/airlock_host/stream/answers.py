@@ -15,11 +15,12 @@ from airlock_host.schema import Schema
 from airlock_host.stream.avro import answer_type
 from airlock_host.stream.settings import StreamSettings
 from airlock_host.stream.shares import holds
+from airlock_host.stream.stamps import origin
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
 
-Origin = tuple[int, int, int]
+Place = tuple[int, int, int]
 """Partition and offset of the record, and the row in it."""
 
 _PATIENCE_SECONDS = 60.0
@@ -28,7 +29,7 @@ _REACH_SECONDS = 15.0
 
 def read_answers(
     settings: StreamSettings, topic: str, outputs: Schema, *, since: float | None = None, percent: float = 100
-) -> dict[Origin, dict[str, Any]]:
+) -> dict[Place, dict[str, Any]]:
     """The committed answers in a topic to records of a stream's input, up to now.
 
     :param since: only those that were written at this time, in seconds of the epoch, or later.
@@ -37,24 +38,23 @@ def read_answers(
     :raises InputUnusable: an answer is not of the stream's format.
     """
     decode = _decoder(settings, outputs)
-    found: dict[Origin, dict[str, Any]] = {}
+    found: dict[Place, dict[str, Any]] = {}
     for message in _messages(settings, topic, since):
         headers: dict[str, Any] = dict(message.headers() or [])
-        source, _, place = headers.get("airlock-origin", b"").decode().partition("/")
-        if source != settings.input:
+        answered = origin(headers)
+        if answered is None or answered.topic != settings.input:
             continue
-        partition, _, offset = place.partition("/")
-        origin = int(partition), int(offset)
-        if not holds(percent, message.key(), settings.input, *origin):
+        if not holds(percent, message.key(), *answered):
             continue
         try:
             rows = decode(message.value() or b"")
         except Exception as error:
             raise InputUnusable(
-                f"{topic}: the answer to {origin[0]}/{origin[1]} is not {settings.format}: {error}"
+                f"{topic}: the answer to {answered.partition}/{answered.offset} "
+                f"is not {settings.format}: {error}"
             ) from None
         for row, answer in enumerate(rows):
-            found[(*origin, row)] = answer
+            found[answered.partition, answered.offset, row] = answer
     return found
 
 

@@ -36,10 +36,15 @@ _CONSUMER: Mapping[str, Property] = {
     "session.timeout.ms": 10_000,
     # What waits in memory: enough for the next micro-batches.
     "queued.max.messages.kbytes": 32_768,
+    # How long it stops fetching when that is full. By default a second, in which all of it may be answered.
+    "fetch.queue.backoff.ms": 20,
 }
 _PRODUCER: Mapping[str, Property] = {
     "compression.type": "lz4",
-    "linger.ms": 5,
+    # While a micro-batch is produced, its first answers are sent.
+    "linger.ms": 1,
+    # What is delivered is told by the transaction.
+    "delivery.report.only.error": True,
     # Java's: so a forwarded record stays with its key's others, whoever wrote them.
     "partitioner": "murmur2_random",
     # How long the partitions of a worker that crashed stay closed to readers of what is committed.

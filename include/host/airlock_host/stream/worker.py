@@ -19,6 +19,7 @@ from airlock_host.stream.outcomes import Outcome, Poison
 from airlock_host.stream.scorer import Scorer
 from airlock_host.stream.settings import Reading, Share, StreamSettings
 from airlock_host.stream.shares import holds
+from airlock_host.stream.stamps import STAMP, all_but_the_offset
 from airlock_host.stream.stream_file import StreamFile
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ _IDLE_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _MOST_ABORTS = 10
 
-Header = tuple[str, str | bytes | None]
-Headers = list[Header]
+Headers = list[tuple[str, str | bytes | None]]
 Partition = tuple[str, int]
 
 
@@ -85,7 +85,7 @@ class Worker:
         self._measurements = measurements
         self._stream_file = stream_file
         self._end = end
-        self._version = f"{deployment.snapshot} {deployment.digest} {deployment.deployment}"
+        self._deployment = deployment
         self._stopping = False
         self._transactions = 0
         self._aborts = 0
@@ -347,16 +347,14 @@ class Worker:
         """
         assert self._reading is not None
         output = self._reading.output
-        # One for all that a transaction's answers have in common: each is paid for with every record.
-        by = (
-            "airlock-answered-by",
-            f"{self._version} {self._clients.name}/{self._transactions}".encode(),
-        )
+        transaction = f"{self._clients.name}/{self._transactions}"
+        stamps = {
+            partition: all_but_the_offset(self._deployment, transaction, topic, partition)
+            for topic, partition in batch.after
+        }
         produce = self._clients.producer.produce
-        origins = {partition: f"{topic}/{partition}/".encode() for topic, partition in batch.after}
         for position, (message, answer) in enumerate(zip(batch.own, outcome.answers, strict=True)):
-            origin = b"%b%d" % (origins[message.partition()], message.offset())  # type: ignore[str-format, index]
-            headers: Headers = [by, ("airlock-origin", origin)]
+            headers: Headers = [(STAMP, f"{stamps[message.partition()]}{message.offset()}")]  # type: ignore[index]
             if answer is None:
                 self._bury(message, headers, outcome.poisons[position])
                 continue
@@ -371,26 +369,23 @@ class Worker:
                     "answer_too_large", f"the answer has {len(answer)} bytes: {error.args[0].str()}"
                 )
                 self._bury(message, headers, outcome.poisons[position])
-        return [poison for message in batch.forwarded if (poison := self._forward(message, batch, by))]
-
-    def _forward(self, message: Message, batch: _Batch, by: Header) -> Poison | None:
-        """Pass a record on, unchanged; where it is larger than a producer may send, bury it."""
-        assert batch.share is not None
-        try:
-            self._produce_patiently(
-                batch.share.topic,
-                message.value(),
-                message.key(),
-                headers=_headers(message),
-                timestamp=_timestamp(message),
-            )
-        except _TooLarge as error:
-            poison = Poison("too_large", f"the record cannot be forwarded: {error}")
-            topic, partition = _partition(message)
-            origin = f"{topic}/{partition}/{_offset(message)}".encode()
-            self._bury(message, [by, ("airlock-origin", origin)], poison)
-            return poison
-        return None
+        unforwarded = []
+        for message in batch.forwarded:
+            assert batch.share is not None
+            try:
+                self._produce_patiently(
+                    batch.share.topic,
+                    message.value(),
+                    message.key(),
+                    headers=_headers(message),
+                    timestamp=_timestamp(message),
+                )
+            except _TooLarge as error:
+                poison = Poison("too_large", f"the record cannot be forwarded: {error}")
+                stamp = f"{stamps[_partition(message)[1]]}{_offset(message)}"
+                self._bury(message, [(STAMP, stamp)], poison)
+                unforwarded.append(poison)
+        return unforwarded
 
     def _bury(self, message: Message, headers: Headers, poison: Poison) -> None:
         """Write a dead letter: the record as it came, and why."""
