@@ -24,7 +24,7 @@ SCRIPTS: list[tuple[str, list[str], list[str]]] = [
     ("dag_building.py", [], ["--services", "100", "--rounds", "1"]),
     ("pick_runtime.py", [], []),
     ("pick_runtime.py", ["--postgresql"], ["--postgresql"]),
-    ("passage.py", [], ["--rounds", "1"]),
+    ("passage.py", ["--rounds", "2"], ["--rounds", "1"]),
     ("host_batch.py", [], ["--quick"]),
     ("host_rest.py", [], ["--quick"]),
     ("stream.py", [], ["--quick"]),

@@ -36,10 +36,11 @@ from airflow.sdk import DAG, Asset, Param, TaskGroup
 
 from airlock.orchestration import dag_files
 from airlock.orchestration.activate import Activate
+from airlock.orchestration.asking import COMMENT
 from airlock.orchestration.begin_passage import BeginPassage
 from airlock.orchestration.deployments import Deploy, PickRuntime
 from airlock.orchestration.failures import RETRYING
-from airlock.orchestration.gate import COMMENT, ApprovalSensor
+from airlock.orchestration.gate import ApprovalSensor
 from airlock.orchestration.passage_task import Pathway, passage_failed
 from airlock.orchestration.run_check import RunCheck
 from airlock.spec import load_lifecycle, load_service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -233,12 +233,11 @@ class Worker:
         self._scorer.begin([message.value() for message in own])
         assert self._reading is not None
         topic = self._reading.topic
-        partitions: list[int] = [message.partition() for message in messages]  # type: ignore[misc]
-        offsets: list[int] = [message.offset() for message in messages]  # type: ignore[misc]
         # Of keys that come again a dict keeps the last value.
-        last = dict(zip(partitions, offsets, strict=True))
-        for partition, offset in dict(zip(partitions[::-1], offsets[::-1], strict=True)).items():
-            self._first.setdefault((topic, partition), offset)
+        last: dict[int, int] = {message.partition(): message.offset() for message in messages}  # type: ignore[misc]
+        if not self._first.keys() >= {(topic, partition) for partition in last}:
+            for message in messages:
+                self._first.setdefault(_partition(message), _offset(message))
         after = {(topic, partition): offset + 1 for partition, offset in last.items()}
         return _Batch(messages, own, forwarded, share, after, time.perf_counter())
 
@@ -304,7 +303,7 @@ class Worker:
         for poison in (*outcome.poisons.values(), *unforwarded):
             self._measurements.dead_letter(poison.reason)
 
-    def _abort(self, error: Aborted, partitions: Iterable[Partition]) -> None:
+    def _abort(self, error: Aborted, partitions: Collection[Partition]) -> None:
         """Give the transaction up and read its records again, those of partitions that are still here."""
         self._aborts += 1
         self._measurements.aborted()
@@ -318,13 +317,13 @@ class Worker:
         time.sleep(min(5.0, 0.1 * 2**self._aborts))
         # What was read behind it comes again as well.
         self._revoked.update(partitions)
-        self._held = [message for message in self._held if _partition(message) not in self._revoked]
         self._rewind(partitions)
 
-    def _rewind(self, partitions: Iterable[Partition]) -> None:
+    def _rewind(self, partitions: Collection[Partition]) -> None:
         """Read on behind what is committed, in those of the partitions that are still here."""
         consumer = self._clients.consumer
         self._end.forget()
+        self._held = [message for message in self._held if _partition(message) not in partitions]
         for partition in partitions:
             self._ends.pop(partition, None)
         here = {(one.topic, one.partition) for one in consumer.assignment()}
