@@ -221,7 +221,7 @@ def page(answers: list[dict[str, Any]], *, quick: bool) -> str:
             )
             for other, key, aim in (
                 ("a bare loop without a model", "of_bare", "at least 0.85"),
-                ("that loop with as many headers", "of_bare_headers", ""),
+                ("that loop with such a header", "of_bare_headers", ""),
                 ("that loop with JSON and the model", "of_bare_scoring", ""),
             )
         ),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -45,7 +46,8 @@ class Scorer:
         _make_roomy(self._process.stdin)
         self._answers = select.poll()
         self._answers.register(self._process.stdout, select.POLLIN)
-        self._tell((folder, settings))
+        # Credentials of the brokers are nothing for a model.
+        self._tell((folder, replace(settings, client={})))
 
     def __enter__(self) -> Self:
         return self
