@@ -84,6 +84,4 @@ class JsonBatches:
         column = [record[place] for record in records]
         if field.type == "timestamp":
             return ["NaT" if value is None else read_time(value) for value in column]
-        if field.type == "integer" and field.nullable:
-            return [np.nan if value is None else value for value in column]
         return column

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airlock_host.jobs import write_whole
+from airlock_host.scoring_processes import spare_the_collector
 from airlock_host.snapshot import Deployment, Snapshot
 from airlock_host.stream.brokers import Clients
 from airlock_host.stream.ends import TopicEnd
@@ -66,11 +66,7 @@ def stream(options: StreamOptions) -> None:
         clients.check_topics(settings.topics)
         scorer.loaded()
         clients.begin()
-        # The libraries' objects stay: the collector need not walk them again and again, nor look after every
-        # few hundred of the thousands of records that each micro-batch brings and drops.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 10, 10)
+        spare_the_collector()
         end = TopicEnd(clients.newest)
         measurements.watch(end)
         worker = Worker(settings, clients, scorer, deployment, measurements, stream_file, end)

@@ -7,7 +7,6 @@ the worker that started it, however that one ended.
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import sys
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO
 
 from airlock_host.logs import log_to_standard_error
 from airlock_host.models import load
-from airlock_host.scoring_processes import error_told, private_output
+from airlock_host.scoring_processes import error_told, private_output, spare_the_collector
 from airlock_host.snapshot import Snapshot
 from airlock_host.stream.codecs import codec
 from airlock_host.stream.scoring import score
@@ -47,11 +46,7 @@ def _work(asked: SimpleQueue[Any], answers: BinaryIO) -> None:
     values = codec(settings, snapshot.inputs, snapshot.outputs)
     model = load(snapshot)
     warm_up(model)
-    # What the libraries and the model hold stays: the collector need not walk it again and again, nor look
-    # after every few hundred of the thousands of objects that each micro-batch brings and drops.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 10, 10)
+    spare_the_collector()
     _tell(answers, None)
     while True:
         _tell(answers, score(asked.get(), values, model))
